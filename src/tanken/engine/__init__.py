@@ -1,0 +1,1 @@
+"""Engines run any instruction set; the guest's memory is `engine.memory`."""
