@@ -1,0 +1,368 @@
+"""Turns the opcode map into the decoder's tables: a trie over the selectors of an opcode, and flat arrays a form.
+
+A form is a row of the map, numbered from 1; form 0 means that no row fits. The tables are plain lists of integers, so that
+the kernel reads them as they are in Python, and as NumPy arrays under Numba.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from tanken.base.errors import InputError
+from tanken.isa.x86 import layout as L
+from tanken.isa.x86.names import PSEUDO, REGISTER_NAMES, SLOT, WORD_SLOT, WORDS
+from tanken.isa.x86.notation import OperandCode, parse_operand
+from tanken.notation.map import MapRow
+
+
+class Tables(NamedTuple):
+    """What the kernel reads; each field is a list of int64, or an array of them, except `names` and `registers` (bytes)."""
+
+    prefix: Sequence[int]  # class of a byte, 256 for 16/32-bit mode, then 256 for 64-bit mode
+    roots: Sequence[int]  # map * 256 + opcode: node, or -form
+    modrm: Sequence[int]  # the same index: a ModRM byte follows
+    kind: Sequence[int]  # of a node
+    base: Sequence[int]
+    child: Sequence[int]  # node, or -form
+    flags: Sequence[int]  # of a form, F_*
+    immediate: Sequence[int]  # of a form, I_*
+    memory: Sequence[int]  # of a form: size code of its memory operand
+    scale: Sequence[int]  # of a form: size code of disp8*N
+    broadcast: Sequence[int]  # of a form: bytes of an element, 0 if none
+    vsib: Sequence[int]  # of a form: size code of the vector index
+    source: Sequence[int]  # form * OPERANDS + i: O_*
+    file: Sequence[int]
+    number: Sequence[int]
+    register_size: Sequence[int]
+    memory_size: Sequence[int]
+    head: Sequence[int]  # (form * 2 + syntax) * 4: offset, length before the marker, length after it, marker
+    names: Sequence[int]  # all mnemonics, bytes
+    registers: Sequence[int]  # SLOT bytes a register name, Intel then AT&T
+    words: Sequence[int]  # WORD_SLOT bytes a word
+    pseudo: Sequence[int]  # form: first entry of its predicate names
+    predicates: Sequence[int]  # offset, length in names; count stands at the set's first entry
+
+
+SELECTORS: dict[str, tuple[int, frozenset[int]]] = {
+    "m16": (L.N_MODE, frozenset({0})), "m32": (L.N_MODE, frozenset({1})), "m64": (L.N_MODE, frozenset({2})),
+    "NP": (L.N_PREFIX, frozenset({0})), "66": (L.N_PREFIX, frozenset({1})), "F3": (L.N_PREFIX, frozenset({2})),
+    "F2": (L.N_PREFIX, frozenset({3})), "mem": (L.N_MOD, frozenset({0})), "reg": (L.N_MOD, frozenset({1})),
+    "W0": (L.N_W, frozenset({0})), "W1": (L.N_W, frozenset({1})), "L0": (L.N_L, frozenset({0})),
+    "L1": (L.N_L, frozenset({1})), "L2": (L.N_L, frozenset({2})), "L3": (L.N_L, frozenset({3})),
+    "o16": (L.N_OSIZE, frozenset({0})), "o32": (L.N_OSIZE, frozenset({1})),
+    "o64": (L.N_OSIZE, frozenset({2})), "a16": (L.N_ASIZE, frozenset({0})), "a32": (L.N_ASIZE, frozenset({1})),
+    "a64": (L.N_ASIZE, frozenset({2})), "rexb0": (L.N_REXB, frozenset({0})), "rexb1": (L.N_REXB, frozenset({1})),
+    "rip": (L.N_RIP, frozenset({1})),
+    **{f"/{i}": (L.N_REG, frozenset({i})) for i in range(8)},
+    **{f"rm={i}": (L.N_RM, frozenset({i})) for i in range(8)},
+}  # fmt: skip
+
+
+class Form(NamedTuple):
+    """A row of the map with its selectors and operands understood."""
+
+    number: int
+    row: MapRow
+    opcodes: tuple[int, ...]  # map * 256 + opcode
+    selectors: dict[int, frozenset[int]]
+    operands: tuple[OperandCode, ...]
+
+
+def understand(rows: Sequence[MapRow], name: str) -> list[Form]:
+    """The forms of `rows`; raises InputError naming the line of `name` with a selector or operand that does not exist."""
+    forms = []
+    for number, row in enumerate(rows, 1):
+        where = f"{name}:{row.line}"
+        try:
+            base = L.MAPS.index(row.section) * 256
+            opcode, span = (row.opcode[:-1], 8) if row.opcode.endswith("+") else (row.opcode, 1)
+            opcodes = tuple(base + int(opcode, 16) + i for i in range(span))
+            selectors: dict[int, frozenset[int]] = {}
+            for word in row.selectors:
+                kind, values = SELECTORS[word]
+                selectors[kind] = selectors.get(kind, frozenset()) | values
+            if "i64" in row.attributes:
+                selectors = {L.N_MODE: frozenset({0, 1}), **selectors}
+            operands = tuple(parse_operand(text) for text in row.operands)
+        except (KeyError, ValueError, IndexError) as error:
+            raise InputError(f"{error} in row {row.text.strip()!r}", where=where, wanted="a code of the head comment") from error
+        forms.append(Form(number, row, opcodes, selectors, operands))
+    return forms
+
+
+class _Trie:
+    """Nodes over the selectors of the forms of one opcode, in the order in which the rows name them."""
+
+    def __init__(self, name: str) -> None:
+        self.kind: list[int] = [0]
+        self.base: list[int] = [0]
+        self.child: list[int] = []
+        self.name = name
+
+    def build(self, forms: list[Form], fixed: dict[int, int], order: list[int]) -> int:
+        if not forms:
+            return 0
+        for position, kind in enumerate(order):
+            if any(kind in form.selectors for form in forms):
+                return self._node(kind, forms, fixed, order[position + 1 :])
+        best = max(len(form.selectors) for form in forms)
+        winners = [form for form in forms if len(form.selectors) == best]
+        if len(winners) > 1:
+            lines = " and ".join(str(form.row.line) for form in winners)
+            raise InputError(f"rows of lines {lines} both fit the same bytes", where=self.name, wanted="one row")
+        return -winners[0].number
+
+    def _node(self, kind: int, forms: list[Form], fixed: dict[int, int], order: list[int]) -> int:
+        everything = frozenset(range(8))
+        refs = [
+            self.build([f for f in forms if value in f.selectors.get(kind, everything)], {**fixed, kind: value}, order)
+            for value in range(L.NODE_WIDTH[kind])
+        ]
+        node = len(self.kind)
+        self.kind.append(kind)
+        self.base.append(len(self.child))
+        self.child.extend(refs)
+        return node
+
+
+def _order(forms: list[Form]) -> list[int]:
+    order: list[int] = []
+    for form in sorted(forms, key=lambda f: -len(f.selectors)):
+        order.extend(kind for kind in form.selectors if kind not in order)
+    return ([L.N_MODE] if L.N_MODE in order else []) + [kind for kind in order if kind != L.N_MODE]
+
+
+ATTRIBUTE_FLAGS = {
+    "d64": L.F_D64, "f64": L.F_D64, "rep": L.F_REP, "bnd": L.F_BND, "notrack": L.F_NOTRACK, "hint": L.F_HINT,
+    "star": L.F_STAR, "keep": L.F_KEEP, "attonly": L.F_ATT_ONLY, "far": L.F_NO_SIZE, "k": L.F_MASK, "kz": L.F_MASK | L.F_ZERO,
+    "er": L.F_ER, "sae": L.F_SAE, "cr8": L.F_CR8, "bcsttext": L.F_BCST_TEXT, "vexmark": L.F_VEXMARK, "wbad": L.F_W_BAD,
+    "gather": L.F_GATHER, "tilesib": L.F_TILE_SIB,
+}  # fmt: skip
+HLE_FLAGS = {"": L.F_HLE, "xchg": L.F_HLE | L.F_HLE_XCHG, "mov": L.F_HLE_MOV}
+SIZED = {L.S_V, L.S_Z, L.S_P, L.S_A2}
+
+
+def _flags(form: Form, group: set[int], vex: bool) -> int:
+    row, flags = form.row, 0
+    for word in row.attributes:
+        flags |= ATTRIBUTE_FLAGS.get(word, 0)
+    if "hle" in row.attributes:
+        flags |= HLE_FLAGS[row.attributes["hle"]]
+    prefix = form.selectors.get(L.N_PREFIX, frozenset())
+    for value, flag in ((1, L.F_66), (2, L.F_F3), (3, L.F_F2)):
+        flags |= flag if value in prefix and not vex else 0
+    sizes = {size for o in form.operands for size in (o.register_size, o.memory_size)}
+    marker = row.mnemonic
+    if sizes & SIZED or L.N_OSIZE in group or "{D}" in marker or "{d}" in marker:
+        flags |= L.F_OSIZE | (0 if flags & (L.F_D64 | L.F_NO_SIZE) else L.F_W)
+    if L.S_Y in sizes or L.N_W in group or "{q}" in marker:
+        flags |= L.F_W
+    if "nosize" in row.attributes:
+        flags = flags & ~(L.F_OSIZE | L.F_W) | L.F_NO_SIZE
+    for operand in form.operands:
+        flags |= _operand_flags(operand)
+    if "mem" in row.selectors:
+        flags &= ~L.F_NEED_MEM
+    if "reg" in row.selectors or L.N_MOD in form.selectors and 1 in form.selectors[L.N_MOD]:
+        flags &= ~L.F_NEED_REG
+    return flags
+
+
+def _operand_flags(operand: OperandCode) -> int:
+    flags = 0
+    byte = operand.file == L.R_GPR and operand.register_size == 1
+    if operand.source == L.O_REG:
+        extended = operand.file not in (L.R_SEG, L.R_MM, L.R_TR)
+        flags |= (L.F_R if extended else 0) | (L.F_BYTE_REG if byte else 0)
+    elif operand.source == L.O_RM:
+        extended = operand.file not in (L.R_MM, L.R_ST)
+        flags |= (L.F_B if extended else 0) | (L.F_BYTE_RM if byte else 0)
+        flags |= {"mem": L.F_NEED_MEM, "reg": L.F_NEED_REG, "": 0}[operand.needs]
+    elif operand.source == L.O_OPC:
+        flags |= L.F_OPC_REG | L.F_B | (L.F_BYTE_OPC if byte else 0)
+    elif operand.source == L.O_VVVV:
+        flags |= L.F_VVVV
+    elif operand.source in (L.O_SI, L.O_XLAT):
+        flags |= L.F_STRING
+    elif operand.source == L.O_DI:
+        flags |= L.F_ASIZE
+    elif operand.source == L.O_MOFFS:
+        flags |= L.F_ADDR_SHOWN
+    if operand.file in (L.R_CR, L.R_DR, L.R_TR):
+        flags |= L.F_MOD_IGNORED
+    if operand.register_size == L.S_A and operand.source != L.O_RM:
+        flags |= L.F_ASIZE
+    return flags
+
+
+IMMEDIATES = {"b": L.I_B, "bs": L.I_BS, "w": L.I_W, "z": L.I_Z, "v": L.I_V}
+
+
+def _immediate(form: Form) -> int:
+    codes = [o.text.partition(":")[0] for o in form.operands]
+    kinds = [code[1:] for code in codes if code[0] == "I"]
+    if any(o.source == L.O_IS4 for o in form.operands):
+        return L.I_IS4
+    if kinds == ["w", "b2"]:
+        return L.I_WB
+    if kinds == ["b", "b2"]:
+        return L.I_BB
+    if kinds:
+        return IMMEDIATES[kinds[0]]
+    for code, kind in (("Jb", L.I_JB), ("Jz", L.I_JZ), ("Ap", L.I_AP)):
+        if code in codes:
+            return kind
+    return L.I_O if any(code[0] == "O" for code in codes) else L.I_NONE
+
+
+def _has_modrm(form: Form) -> bool:
+    encoded = any(o.source in (L.O_REG, L.O_RM) for o in form.operands)
+    return encoded or bool({L.N_REG, L.N_MOD, L.N_RM, L.N_RIP} & form.selectors.keys())
+
+
+class _Names:
+    """All mnemonics in one run of bytes, each once."""
+
+    def __init__(self) -> None:
+        self.blob = bytearray()
+        self.known: dict[str, int] = {}
+
+    def add(self, text: str) -> int:
+        if text not in self.known:
+            self.known[text] = len(self.blob)
+            self.blob += text.encode()
+        return self.known[text]
+
+    def template(self, text: str) -> list[int]:
+        head, brace, rest = text.partition("{")
+        marker, _, tail = rest.partition("}")
+        if brace and marker not in L.MARKERS:
+            raise InputError(f"marker {{{marker}}} in mnemonic {text!r}", wanted="one of " + " ".join(L.MARKERS))
+        return [self.add(head + tail), len(head), len(tail), L.MARKERS[marker]]
+
+
+def mnemonics(row: MapRow) -> tuple[str, str]:
+    """Intel and AT&T name template of a row."""
+    intel, _, att = row.mnemonic.partition(" = ")
+    return intel, att or intel
+
+
+def plain(template: str) -> str:
+    """The name without its marker: `ret{D}` is ret."""
+    head, _, rest = template.partition("{")
+    return head + ("n" if rest.startswith("n}") else "") + rest.partition("}")[2]
+
+
+def build(rows: Sequence[MapRow], name: str) -> tuple[list[Form], Tables]:
+    """Forms and tables of the map `rows`; `name` is the file's, for messages."""
+    forms = understand(rows, name)
+    by_opcode: dict[int, list[Form]] = {}
+    for form in forms:
+        for opcode in form.opcodes:
+            by_opcode.setdefault(opcode, []).append(form)
+    trie, roots, modrm = _Trie(name), [0] * (len(L.MAPS) * 256), [0] * (len(L.MAPS) * 256)
+    groups: dict[int, set[int]] = {}
+    for opcode, members in by_opcode.items():
+        members = list(members)
+        roots[opcode] = trie.build(members, {}, _order(members))
+        modrm[opcode] = int(any(_has_modrm(form) for form in members))
+        for form in members:
+            groups.setdefault(form.number, set()).update(kind for m in members for kind in m.selectors)
+    return forms, _columns(forms, groups, roots, modrm, trie)
+
+
+def _columns(forms: list[Form], groups: dict[int, set[int]], roots: list[int], modrm: list[int], trie: _Trie) -> Tables:
+    count = len(forms) + 1
+    per_form = {key: [0] * count for key in ("flags", "immediate", "memory", "scale", "broadcast", "vsib", "pseudo")}
+    per_operand = {key: [0] * (count * L.OPERANDS) for key in ("source", "file", "number", "register_size", "memory_size")}
+    names, head = _Names(), [0] * (count * 8)
+    predicates, pseudo_at = _predicates(names)
+    vex_names = {plain(mnemonics(f.row)[0]) for f in forms if f.row.section.startswith("vex")}
+    for form in forms:
+        n, row = form.number, form.row
+        vex = not row.section.startswith(("one", "0f", "3dnow"))
+        flags = _flags(form, groups[n], vex)
+        if any(modrm[opcode] for opcode in form.opcodes) or row.section == "3dnow":
+            flags |= L.F_MODRM
+        if row.section.startswith("evex") and plain(mnemonics(row)[0]) in vex_names and "noevex" not in row.attributes:
+            flags |= L.F_TWIN
+        if row.mnemonic == "(bad)":
+            flags |= L.F_BAD
+        if row.attributes.get("wbad") == "1":
+            flags |= L.F_W_WANT
+        if "pseudo" in row.attributes:
+            flags |= L.F_PSEUDO
+            per_form["pseudo"][n] = pseudo_at[row.attributes["pseudo"]]
+        memory = next((o.memory_size for o in form.operands if o.source == L.O_RM), 0)
+        if "bcst" in row.attributes:
+            flags |= L.F_BCST
+            per_form["broadcast"][n] = int(row.attributes["bcst"]) // 8
+        if "vsib" in row.attributes:
+            flags |= L.F_VSIB
+            per_form["vsib"][n] = _size(row.attributes["vsib"])
+        per_form["flags"][n] = flags
+        per_form["immediate"][n] = _immediate(form)
+        per_form["memory"][n] = memory
+        per_form["scale"][n] = int(row.attributes["n"]) if "n" in row.attributes else memory
+        for i, operand in enumerate(form.operands):
+            for key in per_operand:
+                per_operand[key][n * L.OPERANDS + i] = getattr(operand, key)
+        for syntax, template in enumerate(mnemonics(row)):
+            head[n * 8 + syntax * 4 : n * 8 + syntax * 4 + 4] = names.template(template)
+    return Tables(_prefix_classes(), roots, modrm, trie.kind, trie.base, trie.child, head=head, names=bytes(names.blob),
+                  registers=_register_bytes(), words=_word_bytes(), predicates=predicates, **per_form, **per_operand)  # fmt: skip
+
+
+def _size(code: str) -> int:
+    from tanken.isa.x86.notation import SIZES
+
+    return SIZES[code]
+
+
+def _prefix_classes() -> list[int]:
+    classes = [0] * 512
+    for base in (0, 256):
+        for byte, kind in ((0x66, L.P_DATA), (0x67, L.P_ADDR), (0xF3, L.P_REPZ), (0xF2, L.P_REPNZ), (0xF0, L.P_LOCK),
+                           (0x9B, L.P_FWAIT), *((b, L.P_SEG) for b in (0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65))):  # fmt: skip
+            classes[base + byte] = kind
+    for byte in range(0x40, 0x50):
+        classes[256 + byte] = L.P_REX
+    return classes
+
+
+def _predicates(names: _Names) -> tuple[list[int], dict[str, int]]:
+    flat: list[int] = []
+    starts: dict[str, int] = {}
+    for key, (default, table) in PSEUDO.items():
+        starts[key] = len(flat)
+        flat += [max(table) + 1, 0, names.add(default), len(default)]
+        for value in range(max(table) + 1):
+            text = table.get(value, "")
+            flat += [names.add(text) if text else -1, len(text)]
+    return flat, starts
+
+
+def _register_bytes() -> bytes:
+    out = bytearray()
+    for att in (False, True):
+        for name in REGISTER_NAMES:
+            text = (("%" + name) if att else name).encode() if name else b""
+            out += bytes([len(text)]) + text.ljust(SLOT - 1, b" ")
+    return bytes(out)
+
+
+def _word_bytes() -> bytes:
+    return b"".join(bytes([len(word)]) + word.encode().ljust(WORD_SLOT - 1) for word in WORDS)
+
+
+def as_arrays(tables: Tables) -> Any:
+    """The tables with NumPy arrays in place of lists, for the compiled kernel."""
+    import numpy as np
+
+    def convert(field: Sequence[int]) -> Any:
+        if isinstance(field, bytes):
+            return np.frombuffer(field, dtype=np.uint8)
+        return np.array(field, dtype=np.int64)
+
+    return Tables(*(convert(field) for field in tables))
