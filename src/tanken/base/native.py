@@ -35,13 +35,17 @@ def kernel(function: Callable[P, T]) -> Callable[P, T]:
     return compiled
 
 
-def twin(name: str) -> ModuleType | None:
-    """The compiled twin of the kernel module `name`, loaded from the same source; None where native code is off."""
+def twin(name: str, *uses: str) -> ModuleType | None:
+    """The compiled twin of the kernel module `name`, loaded from the same source; None where native code is off.
+
+    `uses` are the kernel modules whose functions it imports: their twins stand in for them while it loads.
+    """
     global _compiling
     if not available():
         return None
     if name in _twins:
         return _twins[name]
+    plain = {used: sys.modules[used] for used in uses if twin(used) is not None}
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(name)
@@ -50,9 +54,11 @@ def twin(name: str) -> ModuleType | None:
     module = importlib.util.module_from_spec(copy)
     sys.modules[name + SUFFIX] = module
     before, _compiling = _compiling, True
+    sys.modules.update({used: _twins[used] for used in plain})
     try:
         copy.loader.exec_module(module)
     finally:
         _compiling = before
+        sys.modules.update(plain)
     _twins[name] = module
     return module

@@ -159,7 +159,7 @@ class Inst:
 
     @property
     def _flags(self) -> int:
-        return rows.tables().flags[self.columns[Column.FORM]]
+        return rows.record(self.columns[Column.FORM], L.FLAGS)
 
     def _lock_fault(self) -> str | None:
         row = self.row
@@ -197,11 +197,11 @@ class Inst:
                       L.O_VVVV: (registers >> 16) & 255, L.O_IS4: (imm >> 4) & 15}.get(source, operand.number)  # fmt: skip
             return self._register(operand.file, number, size, access)
         if source in (L.O_IMM, L.O_IMM2, L.O_IMM4, L.O_ONE):
-            value = {L.O_IMM: imm, L.O_IMM2: imm >> (16 if rows.tables().immediate[form.number] == L.I_WB else 8),
+            value = {L.O_IMM: imm, L.O_IMM2: imm >> (16 if rows.record(form.number, L.IMMEDIATE) == L.I_WB else 8),
                      L.O_IMM4: imm & 15, L.O_ONE: 1}[source]  # fmt: skip
             return Immediate(value & ((1 << (8 * size)) - 1), size)
         if source == L.O_REL:
-            value = textkernel.target(rows.tables(), self.columns, 0, form.number)
+            value = textkernel.target(rows.tables().numbers, rows.tables().letters, self.columns, 0, form.number)
             return Relative(value & ((1 << 64) - 1), self.operand_size)
         if source == L.O_FAR:
             return Far(imm >> 32, imm & ((1 << (8 * self.operand_size)) - 1), self.operand_size)
@@ -226,7 +226,7 @@ class Inst:
         packed = self.columns[Column.MEMORY]
         base, index = packed & 255, (packed >> 8) & 255
         vsib = self._flags & L.F_VSIB
-        element = rows.tables().broadcast[form.number] if self.columns[Column.PREFIXES] & L.EVEX_B else 0
+        element = rows.record(form.number, L.BROADCAST) if self.columns[Column.PREFIXES] & L.EVEX_B else 0
         return Memory(
             (packed >> 24) & 255, None if base == L.NONE else base, None if index == L.NONE else index,
             1 << ((packed >> 16) & 3), self.columns[Column.DISPLACEMENT], self.address_size, element or size, access,
@@ -238,7 +238,8 @@ class Inst:
         if syntax not in SYNTAXES:
             raise UsageError(f"syntax {syntax!r}", wanted="intel or att")
         buf = bytearray(256)
-        end = textkernel.put_text(rows.tables(), self.code, 0, self.columns, 0, SYNTAXES[syntax], int(comment), buf, 0)
+        tables = rows.tables()
+        end = textkernel.put_text(tables.numbers, tables.letters, self.code, 0, self.columns, 0, SYNTAXES[syntax], int(comment), buf, 0)
         return buf[:end].decode("ascii")
 
     @property
@@ -271,7 +272,8 @@ class Inst:
 MODES = {16: 2, 32: 4, 64: 8}
 
 
-def _mode(mode: int) -> int:
+def mode_bytes(mode: int) -> int:
+    """16, 32 or 64 as bytes; raises UsageError for anything else."""
     if mode not in MODES:
         raise UsageError(f"mode {mode}", wanted="16, 32 or 64")
     return MODES[mode]
@@ -283,22 +285,22 @@ def decode(code: bytes | bytearray | memoryview, at: int = 0, mode: int = 64) ->
     Bytes that are no instruction give an Inst whose `fault` says why and whose length is what a disassembler skips.
     Raises UsageError for no bytes at all or an unknown mode.
     """
-    size = _mode(mode)
+    size = mode_bytes(mode)
     if not len(code):
         raise UsageError("no bytes to decode", wanted="at least one")
     piece = bytes(code[:16])
     out = [0] * COLUMNS
-    length = kernel.decode_one(rows.tables(), piece, 0, len(piece), size, at, out, 0)
+    length = kernel.decode_one(rows.tables().numbers, piece, 0, len(piece), size, at, out, 0)
     return Inst(tuple(out), piece[:length])
 
 
 def disassemble(code: bytes | bytearray | memoryview, at: int = 0, mode: int = 64) -> Iterator[Inst]:
     """The instructions of `code` one after the other; yields until the bytes end."""
-    size = _mode(mode)
-    tables, pos, end = rows.tables(), 0, len(code)
+    size = mode_bytes(mode)
+    numbers, pos, end = rows.tables().numbers, 0, len(code)
     while pos < end:
         piece = bytes(code[pos : pos + 16])
         out = [0] * COLUMNS
-        length = kernel.decode_one(tables, piece, 0, len(piece), size, at + pos, out, 0)
+        length = kernel.decode_one(numbers, piece, 0, len(piece), size, at + pos, out, 0)
         yield Inst(tuple(out), piece[:length])
         pos += length

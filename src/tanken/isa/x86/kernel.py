@@ -9,7 +9,6 @@ from collections.abc import MutableSequence, Sequence
 
 from tanken.base.native import kernel
 from tanken.isa.x86 import layout as L
-from tanken.isa.x86.tables import Tables
 
 P_NONE, P_DATA, P_ADDR, P_REPZ, P_REPNZ, P_LOCK, P_SEG, P_FWAIT, P_REX = range(9)
 COLUMNS = 10
@@ -77,10 +76,10 @@ def unusual(out: MutableSequence[int], o: int, length: int, count: int, mask: in
 
 
 @kernel
-def walk(T: Tables, node: int, modrm: int, mode: int, prefix: int, osize: int, asize: int, rexb: int, wide: int, ll: int) -> int:
+def walk(T: Sequence[int], node: int, modrm: int, mode: int, prefix: int, osize: int, asize: int, rexb: int, wide: int, ll: int) -> int:
     """From the root of an opcode to a form, 0 if none fits."""
     while node > 0:
-        kind = T.kind[node]
+        kind = T[node]
         if kind == L.N_REG:
             pick = (modrm >> 3) & 7
         elif kind == L.N_PREFIX:
@@ -103,12 +102,12 @@ def walk(T: Tables, node: int, modrm: int, mode: int, prefix: int, osize: int, a
             pick = rexb
         else:
             pick = 1 if (modrm & 0xC7) == 5 else 0
-        node = T.child[T.base[node] + pick]
+        node = T[node + 1 + pick]
     return -node
 
 
 @kernel
-def decode_one(T: Tables, code: Sequence[int], start: int, end: int, mode: int, address: int, out: MutableSequence[int], o: int) -> int:
+def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode: int, address: int, out: MutableSequence[int], o: int) -> int:
     """Decodes the bytes of `code` from `start`, never at or past `end`, into the columns at `out[o:]`; returns the length.
 
     `mode` is the default operand size's mode in bytes (2, 4 or 8); `address` is that of the first byte.
@@ -130,7 +129,7 @@ def decode_one(T: Tables, code: Sequence[int], start: int, end: int, mode: int, 
         if pos >= end:
             return unusual(out, o, 1, 1 if pos > start else 0, 1 if pos > start else 0, mode, L.TRUNCATED)
         byte = code[pos] & 255
-        kind = T.prefix[wide64 + byte]
+        kind = T[wide64 + byte]
         if kind == P_NONE:
             break
         if kind == P_FWAIT:
@@ -173,7 +172,7 @@ def decode_one(T: Tables, code: Sequence[int], start: int, end: int, mode: int, 
             return unusual(out, o, 14, 14, (1 << 14) - 1, mode, L.PREFIXES_ONLY)
     if fwait >= 0 and (byte < 0xD8 or byte > 0xDF):
         unusual(out, o, fwait + 1, fwait, (1 << fwait) - 1, mode, L.OK)
-        out[o + C_FORM] = -T.roots[0x9B]
+        out[o + C_FORM] = -T[L.ROOTS + 0x9B]
         return fwait + 1
     rexpos = count - 1 if rex else -1
 
@@ -265,7 +264,7 @@ def decode_one(T: Tables, code: Sequence[int], start: int, end: int, mode: int, 
             pos += need
 
     # Sizes, then the row.
-    known = T.modrm[opcode]
+    known = T[L.MODRM + opcode]
     modrm = 0
     if opcode == 0x10F:
         known = 1
@@ -291,7 +290,7 @@ def decode_one(T: Tables, code: Sequence[int], start: int, end: int, mode: int, 
     if opcode == 0x10F:
         form = 0
     else:
-        form = walk(T, T.roots[opcode], modrm, mode, prefix, osize, asize, rexb & 1, wide, ll)
+        form = walk(T, T[L.ROOTS + opcode], modrm, mode, prefix, osize, asize, rexb & 1, wide, ll)
     all_prefixes = (1 << count) - 1
     if fwait >= 0:
         all_prefixes &= ~(1 << fwait)
@@ -299,10 +298,10 @@ def decode_one(T: Tables, code: Sequence[int], start: int, end: int, mode: int, 
             all_prefixes &= (1 << count) - 1
         bits |= L.FWAIT
     if form == 0 and opcode != 0x10F:
-        if prefix and not encoded and bad_eats_prefix(T, T.roots[opcode], modrm, mode, prefix, osize, asize, rexb & 1, wide, ll):
+        if prefix and not encoded and bad_eats_prefix(T, T[L.ROOTS + opcode], modrm, mode, prefix, osize, asize, rexb & 1, wide, ll):
             all_prefixes &= ~(1 << (lastrep if prefix > 1 else last66))
         return unusual(out, o, pos - start, count, all_prefixes, mode, L.NO_ROW)
-    flags = T.flags[form]
+    flags = T[L.FORMS + form * L.STRIDE + L.FLAGS]
     if known:
         pos += 1
     is_register = 1 if modrm >= 0xC0 else 0
@@ -398,11 +397,11 @@ def decode_one(T: Tables, code: Sequence[int], start: int, end: int, mode: int, 
         # 3DNow!: the opcode is the byte behind the operands.
         if cursor >= end:
             return unusual(out, o, 1, 1 if count else 0, 1 if count else 0, mode, L.TRUNCATED)
-        form = -T.roots[0x400 + (code[cursor] & 255)]
+        form = -T[L.ROOTS + 0x400 + (code[cursor] & 255)]
         cursor += 1
         if form == 0:
             return unusual(out, o, count + 1, count, all_prefixes, mode, L.NO_ROW)
-        flags = T.flags[form]
+        flags = T[L.FORMS + form * L.STRIDE + L.FLAGS]
     if flags & L.F_MODRM:
         if is_register and flags & L.F_NEED_MEM:
             fault = L.NEEDS_MEMORY
@@ -414,7 +413,7 @@ def decode_one(T: Tables, code: Sequence[int], start: int, end: int, mode: int, 
     # The immediate.
     imm = 0
     size = 0
-    kind = T.immediate[form]
+    kind = T[L.FORMS + form * L.STRIDE + L.IMMEDIATE]
     if kind:
         if kind == L.I_B or kind == L.I_BS or kind == L.I_JB or kind == L.I_IS4:
             size = 1
@@ -528,19 +527,19 @@ def decode_one(T: Tables, code: Sequence[int], start: int, end: int, mode: int, 
 
 
 @kernel
-def disp_scale(T: Tables, form: int, bits: int, osize: int, asize: int, vector: int, wide: int, mode: int) -> int:
+def disp_scale(T: Sequence[int], form: int, bits: int, osize: int, asize: int, vector: int, wide: int, mode: int) -> int:
     """The N of disp8*N (SDM Vol. 2A, 2.7.5)."""
-    if bits & L.EVEX_B and T.broadcast[form]:
-        return T.broadcast[form]
-    size = resolve(T.scale[form], osize, asize, vector, wide, mode)
+    if bits & L.EVEX_B and T[L.FORMS + form * L.STRIDE + L.BROADCAST]:
+        return T[L.FORMS + form * L.STRIDE + L.BROADCAST]
+    size = resolve(T[L.FORMS + form * L.STRIDE + L.SCALE], osize, asize, vector, wide, mode)
     return size if size else 1
 
 
 @kernel
-def bad_eats_prefix(T: Tables, node: int, modrm: int, mode: int, prefix: int, osize: int, asize: int, rexb: int, wide: int, ll: int) -> int:
+def bad_eats_prefix(T: Sequence[int], node: int, modrm: int, mode: int, prefix: int, osize: int, asize: int, rexb: int, wide: int, ll: int) -> int:
     """Whether the walk to nowhere went through a choice by prefix: then the prefix is not shown."""
     while node > 0:
-        kind = T.kind[node]
+        kind = T[node]
         if kind == L.N_PREFIX:
             return 1
         pick = 0
@@ -552,12 +551,12 @@ def bad_eats_prefix(T: Tables, node: int, modrm: int, mode: int, prefix: int, os
             pick = modrm & 7
         elif kind == L.N_MODE:
             pick = 2 if mode == 8 else mode >> 2
-        node = T.child[T.base[node] + pick]
+        node = T[node + 1 + pick]
     return 0
 
 
 @kernel
-def decode_run(T: Tables, code: Sequence[int], start: int, end: int, mode: int, address: int, out: MutableSequence[int], rows: int) -> int:
+def decode_run(T: Sequence[int], code: Sequence[int], start: int, end: int, mode: int, address: int, out: MutableSequence[int], rows: int) -> int:
     """Decodes one after the other from `start` until `end` or until `rows` rows of `out` are full; returns the rows filled."""
     pos = start
     n = 0

@@ -9,6 +9,20 @@ from __future__ import annotations
 MAPS = ("one", "0f", "0f38", "0f3a", "3dnow", "vex.0f", "vex.0f38", "vex.0f3a", "evex.0f", "evex.0f38", "evex.0f3a",
         "evex.map5", "evex.map6", "xop.8", "xop.9", "xop.a")  # fmt: skip
 
+# The tables are one run of int64: byte classes, roots, ModRM marks, one record a form, trie nodes, predicates.
+ROOTS = 512
+MODRM = ROOTS + len(MAPS) * 256
+FORMS = MODRM + len(MAPS) * 256
+STRIDE = 40  # int64 a form
+# A form's record: flags, immediate, then size codes of its memory operand, of disp8*N, of the vector index; bytes of a
+# broadcast element; its predicates; two name templates; five numbers an operand.
+(FLAGS, IMMEDIATE, MEMORY_SIZE, SCALE, VSIB, BROADCAST, PSEUDO, HEADS) = range(8)
+HEAD = 4  # offset in the letters, length before the marker, length after it, marker
+OPERANDS = 5
+SLOTS = HEADS + 2 * HEAD
+SLOT = 5
+(SOURCE, FILE, NUMBER, REGISTER_SIZE, OPERAND_MEMORY) = range(5)
+
 # PREFIXES column: bits 0-14 are the positions of prefix bytes that selected nothing and are printed.
 LOCK = 1 << 16
 REPZ = 1 << 17
@@ -140,5 +154,3 @@ MARKERS = {"": K_NONE, "s": K_SMEM, "S": K_SALL, "d": K_DMEM, "D": K_DALL, "y": 
 
 # Prefix classes of a byte.
 (P_NONE, P_DATA, P_ADDR, P_REPZ, P_REPNZ, P_LOCK, P_SEG, P_FWAIT, P_REX) = range(9)
-
-OPERANDS = 5

@@ -65,3 +65,8 @@ WORDS: tuple[str, ...] = (
  W_DATA32, W_ADDR32, W_ADDR16, W_REPZ, W_REPNZ, W_REP, W_LOCK, W_ES, W_CS, W_SS, W_DS, W_FS, W_GS, W_XACQUIRE,
  W_XRELEASE, W_BND, W_NOTRACK, W_EVEX, W_VEX, W_BAD, W_REX, W_BYTE_DATA, W_RN, W_RD, W_RU, W_RZ, W_SAE, W_FWAIT,
  W_COMMENT, W_BAD_MARK, W_RN_BAD, W_RD_BAD, W_RU_BAD, W_RZ_BAD, W_OR_BAD) = range(49)  # fmt: skip
+
+# The letters of the tables: register names (Intel, then AT&T), words, then mnemonics and predicates.
+REGISTER_COUNT = len(REGISTER_NAMES)
+WORDS_AT = 2 * REGISTER_COUNT * SLOT
+NAMES_AT = WORDS_AT + len(WORDS) * WORD_SLOT

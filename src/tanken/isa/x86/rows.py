@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
+from tanken.isa.x86 import layout as L
 from tanken.isa.x86.tables import Form, Tables, build, mnemonics, plain
 from tanken.notation.map import MapRow, parse_map
 
@@ -28,6 +29,11 @@ def forms() -> list[Form]:
 def tables() -> Tables:
     """The decoder's tables as lists."""
     return _compiled()[1]
+
+
+def record(form: int, field: int) -> int:
+    """A number of a form's record, see `layout`."""
+    return tables().numbers[L.FORMS + form * L.STRIDE + field]
 
 
 def row_of(form: int) -> MapRow | None:

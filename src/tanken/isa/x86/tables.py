@@ -12,36 +12,15 @@ from typing import Any, NamedTuple
 from tanken.base.errors import InputError
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86.names import PSEUDO, REGISTER_NAMES, SLOT, WORD_SLOT, WORDS
-from tanken.isa.x86.notation import OperandCode, parse_operand
+from tanken.isa.x86.notation import SIZES, OperandCode, parse_operand
 from tanken.notation.map import MapRow
 
 
 class Tables(NamedTuple):
-    """What the kernel reads; each field is a list of int64, or an array of them, except `names` and `registers` (bytes)."""
+    """What the kernel reads: numbers (packed as `layout` says) and letters (register names, words, mnemonics)."""
 
-    prefix: Sequence[int]  # class of a byte, 256 for 16/32-bit mode, then 256 for 64-bit mode
-    roots: Sequence[int]  # map * 256 + opcode: node, or -form
-    modrm: Sequence[int]  # the same index: a ModRM byte follows
-    kind: Sequence[int]  # of a node
-    base: Sequence[int]
-    child: Sequence[int]  # node, or -form
-    flags: Sequence[int]  # of a form, F_*
-    immediate: Sequence[int]  # of a form, I_*
-    memory: Sequence[int]  # of a form: size code of its memory operand
-    scale: Sequence[int]  # of a form: size code of disp8*N
-    broadcast: Sequence[int]  # of a form: bytes of an element, 0 if none
-    vsib: Sequence[int]  # of a form: size code of the vector index
-    source: Sequence[int]  # form * OPERANDS + i: O_*
-    file: Sequence[int]
-    number: Sequence[int]
-    register_size: Sequence[int]
-    memory_size: Sequence[int]
-    head: Sequence[int]  # (form * 2 + syntax) * 4: offset, length before the marker, length after it, marker
-    names: Sequence[int]  # all mnemonics, bytes
-    registers: Sequence[int]  # SLOT bytes a register name, Intel then AT&T
-    words: Sequence[int]  # WORD_SLOT bytes a word
-    pseudo: Sequence[int]  # form: first entry of its predicate names
-    predicates: Sequence[int]  # offset, length in names; count stands at the set's first entry
+    numbers: list[int]
+    letters: bytes
 
 
 SELECTORS: dict[str, tuple[int, frozenset[int]]] = {
@@ -92,20 +71,22 @@ def understand(rows: Sequence[MapRow], name: str) -> list[Form]:
 
 
 class _Trie:
-    """Nodes over the selectors of the forms of one opcode, in the order in which the rows name them."""
+    """Nodes over the selectors of the forms of one opcode, in the order in which the rows name them.
 
-    def __init__(self, name: str) -> None:
-        self.kind: list[int] = [0]
-        self.base: list[int] = [0]
-        self.child: list[int] = []
+    A node is its kind, then its children: the position of a node, or minus a form; 0 where no row fits.
+    """
+
+    def __init__(self, name: str, start: int) -> None:
+        self.numbers: list[int] = []
+        self.start = start
         self.name = name
 
-    def build(self, forms: list[Form], fixed: dict[int, int], order: list[int]) -> int:
+    def build(self, forms: list[Form], order: list[int]) -> int:
         if not forms:
             return 0
         for position, kind in enumerate(order):
             if any(kind in form.selectors for form in forms):
-                return self._node(kind, forms, fixed, order[position + 1 :])
+                return self._node(kind, forms, order[position + 1 :])
         best = max(len(form.selectors) for form in forms)
         winners = [form for form in forms if len(form.selectors) == best]
         if len(winners) > 1:
@@ -113,17 +94,15 @@ class _Trie:
             raise InputError(f"rows of lines {lines} both fit the same bytes", where=self.name, wanted="one row")
         return -winners[0].number
 
-    def _node(self, kind: int, forms: list[Form], fixed: dict[int, int], order: list[int]) -> int:
+    def _node(self, kind: int, forms: list[Form], order: list[int]) -> int:
         everything = frozenset(range(8))
-        refs = [
-            self.build([f for f in forms if value in f.selectors.get(kind, everything)], {**fixed, kind: value}, order)
+        children = [
+            self.build([f for f in forms if value in f.selectors.get(kind, everything)], order)
             for value in range(L.NODE_WIDTH[kind])
         ]
-        node = len(self.kind)
-        self.kind.append(kind)
-        self.base.append(len(self.child))
-        self.child.extend(refs)
-        return node
+        position = self.start + len(self.numbers)
+        self.numbers += [kind, *children]
+        return position
 
 
 def _order(forms: list[Form]) -> list[int]:
@@ -143,8 +122,19 @@ HLE_FLAGS = {"": L.F_HLE, "xchg": L.F_HLE | L.F_HLE_XCHG, "mov": L.F_HLE_MOV}
 SIZED = {L.S_V, L.S_Z, L.S_P, L.S_A2}
 
 
-def _flags(form: Form, group: set[int], vex: bool) -> int:
+def _flags(form: Form, group: set[int], modrm: bool, vex_names: set[str]) -> int:
     row, flags = form.row, 0
+    vex = not row.section.startswith(("one", "0f", "3dnow"))
+    if modrm or row.section == "3dnow":
+        flags |= L.F_MODRM
+    if row.section.startswith("evex") and plain(mnemonics(row)[0]) in vex_names and "noevex" not in row.attributes:
+        flags |= L.F_TWIN
+    for attribute, flag in (("bcst", L.F_BCST), ("vsib", L.F_VSIB), ("pseudo", L.F_PSEUDO)):
+        flags |= flag if attribute in row.attributes else 0
+    if row.mnemonic == "(bad)":
+        flags |= L.F_BAD
+    if row.attributes.get("wbad") == "1":
+        flags |= L.F_W_WANT
     for word in row.attributes:
         flags |= ATTRIBUTE_FLAGS.get(word, 0)
     if "hle" in row.attributes:
@@ -225,7 +215,7 @@ class _Names:
     """All mnemonics in one run of bytes, each once."""
 
     def __init__(self) -> None:
-        self.blob = bytearray()
+        self.blob = bytearray(_register_bytes() + _word_bytes())
         self.known: dict[str, int] = {}
 
     def add(self, text: str) -> int:
@@ -261,63 +251,41 @@ def build(rows: Sequence[MapRow], name: str) -> tuple[list[Form], Tables]:
     for form in forms:
         for opcode in form.opcodes:
             by_opcode.setdefault(opcode, []).append(form)
-    trie, roots, modrm = _Trie(name), [0] * (len(L.MAPS) * 256), [0] * (len(L.MAPS) * 256)
+    numbers = _prefix_classes() + [0] * (L.FORMS - L.ROOTS + (len(forms) + 1) * L.STRIDE)
+    trie = _Trie(name, len(numbers))
     groups: dict[int, set[int]] = {}
     for opcode, members in by_opcode.items():
-        members = list(members)
-        roots[opcode] = trie.build(members, {}, _order(members))
-        modrm[opcode] = int(any(_has_modrm(form) for form in members))
+        numbers[L.ROOTS + opcode] = trie.build(members, _order(members))
+        numbers[L.MODRM + opcode] = int(any(_has_modrm(form) for form in members))
         for form in members:
             groups.setdefault(form.number, set()).update(kind for m in members for kind in m.selectors)
-    return forms, _columns(forms, groups, roots, modrm, trie)
-
-
-def _columns(forms: list[Form], groups: dict[int, set[int]], roots: list[int], modrm: list[int], trie: _Trie) -> Tables:
-    count = len(forms) + 1
-    per_form = {key: [0] * count for key in ("flags", "immediate", "memory", "scale", "broadcast", "vsib", "pseudo")}
-    per_operand = {key: [0] * (count * L.OPERANDS) for key in ("source", "file", "number", "register_size", "memory_size")}
-    names, head = _Names(), [0] * (count * 8)
-    predicates, pseudo_at = _predicates(names)
+    numbers += trie.numbers
+    names = _Names()
+    predicates = _predicates(names, numbers)
     vex_names = {plain(mnemonics(f.row)[0]) for f in forms if f.row.section.startswith("vex")}
     for form in forms:
-        n, row = form.number, form.row
-        vex = not row.section.startswith(("one", "0f", "3dnow"))
-        flags = _flags(form, groups[n], vex)
-        if any(modrm[opcode] for opcode in form.opcodes) or row.section == "3dnow":
-            flags |= L.F_MODRM
-        if row.section.startswith("evex") and plain(mnemonics(row)[0]) in vex_names and "noevex" not in row.attributes:
-            flags |= L.F_TWIN
-        if row.mnemonic == "(bad)":
-            flags |= L.F_BAD
-        if row.attributes.get("wbad") == "1":
-            flags |= L.F_W_WANT
-        if "pseudo" in row.attributes:
-            flags |= L.F_PSEUDO
-            per_form["pseudo"][n] = pseudo_at[row.attributes["pseudo"]]
-        memory = next((o.memory_size for o in form.operands if o.source == L.O_RM), 0)
-        if "bcst" in row.attributes:
-            flags |= L.F_BCST
-            per_form["broadcast"][n] = int(row.attributes["bcst"]) // 8
-        if "vsib" in row.attributes:
-            flags |= L.F_VSIB
-            per_form["vsib"][n] = _size(row.attributes["vsib"])
-        per_form["flags"][n] = flags
-        per_form["immediate"][n] = _immediate(form)
-        per_form["memory"][n] = memory
-        per_form["scale"][n] = int(row.attributes["n"]) if "n" in row.attributes else memory
-        for i, operand in enumerate(form.operands):
-            for key in per_operand:
-                per_operand[key][n * L.OPERANDS + i] = getattr(operand, key)
-        for syntax, template in enumerate(mnemonics(row)):
-            head[n * 8 + syntax * 4 : n * 8 + syntax * 4 + 4] = names.template(template)
-    return Tables(_prefix_classes(), roots, modrm, trie.kind, trie.base, trie.child, head=head, names=bytes(names.blob),
-                  registers=_register_bytes(), words=_word_bytes(), predicates=predicates, **per_form, **per_operand)  # fmt: skip
+        modrm = any(numbers[L.MODRM + opcode] for opcode in form.opcodes)
+        _record(form, numbers, names, _flags(form, groups[form.number], modrm, vex_names), predicates)
+    return forms, Tables(numbers, bytes(names.blob))
 
 
-def _size(code: str) -> int:
-    from tanken.isa.x86.notation import SIZES
-
-    return SIZES[code]
+def _record(form: Form, numbers: list[int], names: _Names, flags: int, predicates: dict[str, int]) -> None:
+    """Writes the record of a form into `numbers`."""
+    row, at = form.row, L.FORMS + form.number * L.STRIDE
+    memory = next((o.memory_size for o in form.operands if o.source == L.O_RM), 0)
+    numbers[at + L.FLAGS] = flags
+    numbers[at + L.IMMEDIATE] = _immediate(form)
+    numbers[at + L.MEMORY_SIZE] = memory
+    numbers[at + L.SCALE] = int(row.attributes["n"]) if "n" in row.attributes else memory
+    numbers[at + L.VSIB] = SIZES[row.attributes["vsib"]] if "vsib" in row.attributes else 0
+    numbers[at + L.BROADCAST] = int(row.attributes.get("bcst", "0")) // 8
+    numbers[at + L.PSEUDO] = predicates[row.attributes["pseudo"]] if "pseudo" in row.attributes else 0
+    for syntax, template in enumerate(mnemonics(row)):
+        start = at + L.HEADS + syntax * L.HEAD
+        numbers[start : start + L.HEAD] = names.template(template)
+    for i, o in enumerate(form.operands):
+        start = at + L.SLOTS + i * L.SLOT
+        numbers[start : start + L.SLOT] = [o.source, o.file, o.number, o.register_size, o.memory_size]
 
 
 def _prefix_classes() -> list[int]:
@@ -331,16 +299,16 @@ def _prefix_classes() -> list[int]:
     return classes
 
 
-def _predicates(names: _Names) -> tuple[list[int], dict[str, int]]:
-    flat: list[int] = []
+def _predicates(names: _Names, numbers: list[int]) -> dict[str, int]:
+    """Appends each set: count, text of no predicate, then offset (-1: none) and length of each; returns their positions."""
     starts: dict[str, int] = {}
     for key, (default, table) in PSEUDO.items():
-        starts[key] = len(flat)
-        flat += [max(table) + 1, 0, names.add(default), len(default)]
+        starts[key] = len(numbers)
+        numbers += [max(table) + 1, 0, names.add(default), len(default)]
         for value in range(max(table) + 1):
             text = table.get(value, "")
-            flat += [names.add(text) if text else -1, len(text)]
-    return flat, starts
+            numbers += [names.add(text) if text else -1, len(text)]
+    return starts
 
 
 def _register_bytes() -> bytes:
@@ -356,13 +324,8 @@ def _word_bytes() -> bytes:
     return b"".join(bytes([len(word)]) + word.encode().ljust(WORD_SLOT - 1) for word in WORDS)
 
 
-def as_arrays(tables: Tables) -> Any:
-    """The tables with NumPy arrays in place of lists, for the compiled kernel."""
+def as_arrays(tables: Tables) -> tuple[Any, Any]:
+    """The tables as NumPy arrays (int64, uint8), for the compiled kernel."""
     import numpy as np
 
-    def convert(field: Sequence[int]) -> Any:
-        if isinstance(field, bytes):
-            return np.frombuffer(field, dtype=np.uint8)
-        return np.array(field, dtype=np.int64)
-
-    return Tables(*(convert(field) for field in tables))
+    return np.array(tables.numbers, dtype=np.int64), np.frombuffer(tables.letters, dtype=np.uint8)

@@ -14,27 +14,26 @@ from tanken.isa.x86.kernel import (
     C_ADDRESS, C_DISPLACEMENT, C_FAULT, C_FORM, C_IMMEDIATE, C_LENGTH, C_MEMORY, C_PREFIXES, C_REGISTERS, C_SIZES, COLUMNS,
     decode_one, resolve, segment_of,
 )  # fmt: skip
-from tanken.isa.x86.tables import Tables
 
-REGISTER_COUNT = 32 * 18
+REGISTER_COUNT = N.REGISTER_COUNT
 
 
 @kernel
-def put_word(T: Tables, buf: MutableSequence[int], p: int, word: int) -> int:
+def put_word(T: Sequence[int], B: Sequence[int], buf: MutableSequence[int], p: int, word: int) -> int:
     """Copies a word of `names.WORDS`."""
-    at = word * N.WORD_SLOT
-    for i in range(T.words[at] & 255):
-        buf[p + i] = T.words[at + 1 + i]
-    return p + (T.words[at] & 255)
+    at = N.WORDS_AT + word * N.WORD_SLOT
+    for i in range(B[at] & 255):
+        buf[p + i] = B[at + 1 + i]
+    return p + (B[at] & 255)
 
 
 @kernel
-def put_register(T: Tables, buf: MutableSequence[int], p: int, name: int, att: int) -> int:
+def put_register(T: Sequence[int], B: Sequence[int], buf: MutableSequence[int], p: int, name: int, att: int) -> int:
     """Copies a register's name, with % in AT&T text."""
     at = (name + REGISTER_COUNT * att) * N.SLOT
-    n = T.registers[at] & 255
+    n = B[at] & 255
     for i in range(n):
-        buf[p + i] = T.registers[at + 1 + i]
+        buf[p + i] = B[at + 1 + i]
     return p + n
 
 
@@ -94,7 +93,7 @@ def register_name(file: int, size: int, number: int, rex: int, att: int) -> int:
 
 
 @kernel
-def put_prefixes(T: Tables, code: Sequence[int], pos: int, out: Sequence[int], o: int, flags: int, att: int, buf: MutableSequence[int], p: int) -> int:
+def put_prefixes(T: Sequence[int], B: Sequence[int], code: Sequence[int], pos: int, out: Sequence[int], o: int, flags: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """The prefix bytes that selected nothing, in byte order, each followed by a space."""
     bits = out[o + C_PREFIXES]
     mode = (out[o + C_SIZES] >> 24) & 255
@@ -140,7 +139,7 @@ def put_prefixes(T: Tables, code: Sequence[int], pos: int, out: Sequence[int], o
         elif byte == 0x9B:
             word = N.W_FWAIT
         elif mode == 8 and byte >= 0x40 and byte < 0x50:
-            p = put_word(T, buf, p, N.W_REX)
+            p = put_word(T, B, buf, p, N.W_REX)
             if byte & 15:
                 buf[p] = 46
                 p += 1
@@ -157,7 +156,7 @@ def put_prefixes(T: Tables, code: Sequence[int], pos: int, out: Sequence[int], o
                 word = N.W_NOTRACK
             if i == lastseg and hint:
                 continue
-        p = put_word(T, buf, p, word)
+        p = put_word(T, B, buf, p, word)
         buf[p] = 32
         p += 1
     return p
@@ -189,7 +188,7 @@ def letter(size: int, att: int) -> int:
 
 
 @kernel
-def put_marker(T: Tables, out: Sequence[int], o: int, form: int, marker: int, att: int, buf: MutableSequence[int], p: int) -> int:
+def put_marker(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, marker: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """What a marker of the mnemonic stands for, in this instruction."""
     sizes = out[o + C_SIZES]
     osize = sizes & 255
@@ -198,18 +197,18 @@ def put_marker(T: Tables, out: Sequence[int], o: int, form: int, marker: int, at
     memory = not out[o + C_REGISTERS] & L.RM_IS_REGISTER
     if marker == L.K_SMEM:
         if att and memory:
-            buf[p] = letter(resolve(T.memory[form], osize, 0, 0, 0, mode), att)
+            buf[p] = letter(resolve(T[L.FORMS + form * L.STRIDE + L.MEMORY_SIZE], osize, 0, 0, 0, mode), att)
             p += 1
     elif marker == L.K_SALL:
         if att:
-            first = form * L.OPERANDS
-            if T.source[first] == L.O_PORT:
-                first += 1
-            buf[p] = letter(resolve(T.register_size[first], osize, 0, 0, 0, mode), att)
+            first = L.FORMS + form * L.STRIDE + L.SLOTS
+            if T[first + L.SOURCE] == L.O_PORT:
+                first += L.SLOT
+            buf[p] = letter(resolve(T[first + L.REGISTER_SIZE], osize, 0, 0, 0, mode), att)
             p += 1
     elif marker == L.K_DMEM or marker == L.K_DALL:
-        usual = mode if mode != 8 or T.flags[form] & L.F_D64 else 4
-        if osize != usual and (marker == L.K_DALL or att and (memory or not T.flags[form] & L.F_MODRM)):
+        usual = mode if mode != 8 or T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_D64 else 4
+        if osize != usual and (marker == L.K_DALL or att and (memory or not T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_MODRM)):
             buf[p] = letter(osize, att)
             p += 1
     elif marker == L.K_Y:
@@ -230,55 +229,55 @@ def put_marker(T: Tables, out: Sequence[int], o: int, form: int, marker: int, at
             buf[p] = 113
             p += 1
     elif marker == L.K_PSEUDO:
-        entry = T.pseudo[form]
-        value = predicate(T, form, out[o + C_IMMEDIATE])
+        entry = T[L.FORMS + form * L.STRIDE + L.PSEUDO]
+        value = predicate(T, B, form, out[o + C_IMMEDIATE])
         if value >= 0:
             entry += 2 + 2 * value
-        at = T.predicates[entry + 2]
-        for i in range(T.predicates[entry + 3]):
-            buf[p] = T.names[at + i]
+        at = T[entry + 2]
+        for i in range(T[entry + 3]):
+            buf[p] = B[at + i]
             p += 1
     return p
 
 
 @kernel
-def predicate(T: Tables, form: int, imm: int) -> int:
+def predicate(T: Sequence[int], B: Sequence[int], form: int, imm: int) -> int:
     """The number of the predicate name that `imm` selects, -1 where the immediate is shown instead."""
-    entry = T.pseudo[form]
-    if imm < T.predicates[entry] and T.predicates[entry + 4 + 2 * imm] >= 0:
+    entry = T[L.FORMS + form * L.STRIDE + L.PSEUDO]
+    if imm < T[entry] and T[entry + 4 + 2 * imm] >= 0:
         return imm
     return -1
 
 
 @kernel
-def put_keyword(T: Tables, buf: MutableSequence[int], p: int, size: int) -> int:
+def put_keyword(T: Sequence[int], B: Sequence[int], buf: MutableSequence[int], p: int, size: int) -> int:
     """Intel's `... PTR` for a memory operand of `size` bytes; nothing for 0."""
     if size == 4:
-        return put_word(T, buf, p, N.W_DWORD)
+        return put_word(T, B, buf, p, N.W_DWORD)
     if size == 8:
-        return put_word(T, buf, p, N.W_QWORD)
+        return put_word(T, B, buf, p, N.W_QWORD)
     if size == 1:
-        return put_word(T, buf, p, N.W_BYTE)
+        return put_word(T, B, buf, p, N.W_BYTE)
     if size == 2:
-        return put_word(T, buf, p, N.W_WORD)
+        return put_word(T, B, buf, p, N.W_WORD)
     if size == 16:
-        return put_word(T, buf, p, N.W_XMM)
+        return put_word(T, B, buf, p, N.W_XMM)
     if size == 32:
-        return put_word(T, buf, p, N.W_YMM)
+        return put_word(T, B, buf, p, N.W_YMM)
     if size == 64:
-        return put_word(T, buf, p, N.W_ZMM)
+        return put_word(T, B, buf, p, N.W_ZMM)
     if size == 6:
-        return put_word(T, buf, p, N.W_FWORD)
+        return put_word(T, B, buf, p, N.W_FWORD)
     if size == 10:
-        return put_word(T, buf, p, N.W_TBYTE)
+        return put_word(T, B, buf, p, N.W_TBYTE)
     if size == 17:
-        return put_word(T, buf, p, N.W_OWORD)
+        return put_word(T, B, buf, p, N.W_OWORD)
     return p
 
 
 @kernel
-def put_segment(T: Tables, buf: MutableSequence[int], p: int, segment: int, att: int) -> int:
-    p = put_register(T, buf, p, N.SEG * 32 + segment, att)
+def put_segment(T: Sequence[int], B: Sequence[int], buf: MutableSequence[int], p: int, segment: int, att: int) -> int:
+    p = put_register(T, B, buf, p, N.SEG * 32 + segment, att)
     buf[p] = 58
     return p + 1
 
@@ -296,7 +295,7 @@ def put_displacement(buf: MutableSequence[int], p: int, disp: int, plus: int) ->
 
 
 @kernel
-def put_memory(T: Tables, out: Sequence[int], o: int, form: int, att: int, buf: MutableSequence[int], p: int) -> int:
+def put_memory(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """The address of the memory operand, with its segment override."""
     memory = out[o + C_MEMORY]
     sizes = out[o + C_SIZES]
@@ -309,11 +308,11 @@ def put_memory(T: Tables, out: Sequence[int], o: int, form: int, att: int, buf: 
     dbytes = (memory >> L.DISP_BYTES_SHIFT) & 15
     override = out[o + C_PREFIXES] & L.SEGMENT
     if override:
-        p = put_segment(T, buf, p, (memory >> 24) & 255, att)
+        p = put_segment(T, B, buf, p, (memory >> 24) & 255, att)
     file = N.QUAD * 32 if asize == 8 else (N.DOUBLE * 32 if asize == 4 else N.WORD * 32)
     iname = file + index
-    if T.flags[form] & L.F_VSIB and index != L.NONE:
-        vsize = resolve(T.vsib[form], 0, 0, (sizes >> 16) & 255, 0, mode)
+    if T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_VSIB and index != L.NONE:
+        vsize = resolve(T[L.FORMS + form * L.STRIDE + L.VSIB], 0, 0, (sizes >> 16) & 255, 0, mode)
         iname = (N.XMM if vsize <= 16 else (N.YMM if vsize == 32 else N.ZMM)) * 32 + index
     elif sib and index == L.NONE and ((base & 7) != 4 or base == L.NONE or (memory >> 16) & 3):
         if base != L.NONE or asize == 4:
@@ -328,7 +327,7 @@ def put_memory(T: Tables, out: Sequence[int], o: int, form: int, att: int, buf: 
             if att:
                 return put_displacement(buf, p, disp, 0)
         if not att and not override:
-            p = put_segment(T, buf, p, 3, att)
+            p = put_segment(T, B, buf, p, 3, att)
         return put_hex(buf, p, disp, asize)
     if att:
         if dbytes:
@@ -339,10 +338,10 @@ def put_memory(T: Tables, out: Sequence[int], o: int, form: int, att: int, buf: 
         buf[p] = 40
         p += 1
         if base != L.NONE:
-            p = put_register(T, buf, p, bname, 1)
+            p = put_register(T, B, buf, p, bname, 1)
         if index != L.NONE:
             buf[p] = 44
-            p = put_register(T, buf, p + 1, iname, 1)
+            p = put_register(T, B, buf, p + 1, iname, 1)
             if asize != 2:
                 buf[p] = 44
                 buf[p + 1] = 48 + (1 << ((memory >> 16) & 3))
@@ -352,12 +351,12 @@ def put_memory(T: Tables, out: Sequence[int], o: int, form: int, att: int, buf: 
     buf[p] = 91
     p += 1
     if base != L.NONE:
-        p = put_register(T, buf, p, bname, 0)
+        p = put_register(T, B, buf, p, bname, 0)
     if index != L.NONE:
         if base != L.NONE:
             buf[p] = 43
             p += 1
-        p = put_register(T, buf, p, iname, 0)
+        p = put_register(T, B, buf, p, iname, 0)
         if asize != 2:
             buf[p] = 42
             buf[p + 1] = 48 + (1 << ((memory >> 16) & 3))
@@ -376,14 +375,14 @@ def put_memory(T: Tables, out: Sequence[int], o: int, form: int, att: int, buf: 
 
 
 @kernel
-def target(T: Tables, out: Sequence[int], o: int, form: int) -> int:
+def target(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int) -> int:
     """Where a relative branch goes, masked as the mode and operand size say."""
     sizes = out[o + C_SIZES]
     mode = (sizes >> 24) & 255
     osize = sizes & 255
     after = out[o + C_ADDRESS] + out[o + C_LENGTH]
     value = after + out[o + C_IMMEDIATE]
-    if T.immediate[form] == L.I_JZ and osize == 2:
+    if T[L.FORMS + form * L.STRIDE + L.IMMEDIATE] == L.I_JZ and osize == 2:
         value &= 0xFFFF
         if not out[o + C_PREFIXES] & L.DATA:
             value |= after & ~0xFFFF
@@ -393,10 +392,10 @@ def target(T: Tables, out: Sequence[int], o: int, form: int) -> int:
 
 
 @kernel
-def put_operand(T: Tables, out: Sequence[int], o: int, form: int, i: int, att: int, buf: MutableSequence[int], p: int) -> int:
+def put_operand(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, i: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """One operand."""
-    slot = form * L.OPERANDS + i
-    source = T.source[slot]
+    slot = L.FORMS + form * L.STRIDE + L.SLOTS + L.SLOT * i
+    source = T[slot + L.SOURCE]
     sizes = out[o + C_SIZES]
     osize = sizes & 255
     asize = (sizes >> 8) & 255
@@ -409,60 +408,60 @@ def put_operand(T: Tables, out: Sequence[int], o: int, form: int, i: int, att: i
         number = registers & 255
         if source == L.O_RM:
             if out[o + C_FAULT] == L.NEEDS_MEMORY or out[o + C_FAULT] == L.NEEDS_REGISTER:
-                return put_word(T, buf, p, N.W_BAD)
+                return put_word(T, B, buf, p, N.W_BAD)
             if not registers & L.RM_IS_REGISTER:
-                return put_rm_memory(T, out, o, form, slot, att, buf, p)
+                return put_rm_memory(T, B, out, o, form, slot, att, buf, p)
             number = (registers >> 8) & 255
         elif source == L.O_OPC:
             number = (registers >> 8) & 255
         elif source == L.O_VVVV:
             number = (registers >> 16) & 255
         elif source == L.O_FIXED:
-            number = T.number[slot]
+            number = T[slot + L.NUMBER]
         elif source == L.O_IS4:
             number = (out[o + C_IMMEDIATE] >> 4) & (15 if mode == 8 else 7)
-        file = T.file[slot]
-        if file == L.R_CR and T.flags[form] & L.F_CR8 and bits & L.LOCK and mode != 8:
+        file = T[slot + L.FILE]
+        if file == L.R_CR and T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_CR8 and bits & L.LOCK and mode != 8:
             number |= 8
-        if att and T.flags[form] & L.F_STAR:
+        if att and T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_STAR:
             buf[p] = 42
             p += 1
-        size = resolve(T.register_size[slot], osize, asize, vector, wide, mode)
-        return put_register(T, buf, p, register_name(file, size, number, bits & L.REX, att), att)
+        size = resolve(T[slot + L.REGISTER_SIZE], osize, asize, vector, wide, mode)
+        return put_register(T, B, buf, p, register_name(file, size, number, bits & L.REX, att), att)
     if source == L.O_IMM or source == L.O_IMM2 or source == L.O_IMM4:
         value = out[o + C_IMMEDIATE]
         if source == L.O_IMM2:
-            value >>= 16 if T.immediate[form] == L.I_WB else 8
+            value >>= 16 if T[L.FORMS + form * L.STRIDE + L.IMMEDIATE] == L.I_WB else 8
         elif source == L.O_IMM4:
             value &= 15
         if att:
             buf[p] = 36
             p += 1
-        return put_hex(buf, p, value, resolve(T.register_size[slot], osize, asize, vector, wide, mode))
+        return put_hex(buf, p, value, resolve(T[slot + L.REGISTER_SIZE], osize, asize, vector, wide, mode))
     if source == L.O_REL:
-        return put_hex(buf, p, target(T, out, o, form), 8)
-    return put_implied(T, out, o, form, slot, att, buf, p)
+        return put_hex(buf, p, target(T, B, out, o, form), 8)
+    return put_implied(T, B, out, o, form, slot, att, buf, p)
 
 
 @kernel
-def put_rm_memory(T: Tables, out: Sequence[int], o: int, form: int, slot: int, att: int, buf: MutableSequence[int], p: int) -> int:
+def put_rm_memory(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, slot: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """The memory operand that ModRM names, with Intel's keyword and the broadcast."""
     sizes = out[o + C_SIZES]
     bits = out[o + C_PREFIXES]
     mode = (sizes >> 24) & 255
-    size = resolve(T.memory_size[slot], sizes & 255, (sizes >> 8) & 255, (sizes >> 16) & 255, bits & L.REX_W and mode == 8, mode)
-    element = T.broadcast[form]
+    size = resolve(T[slot + L.OPERAND_MEMORY], sizes & 255, (sizes >> 8) & 255, (sizes >> 16) & 255, bits & L.REX_W and mode == 8, mode)
+    element = T[L.FORMS + form * L.STRIDE + L.BROADCAST]
     broadcast = bits & L.EVEX_B and element
     if att:
-        if T.flags[form] & L.F_STAR:
+        if T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_STAR:
             buf[p] = 42
             p += 1
     elif broadcast:
-        p = put_word(T, buf, p, N.W_BCST2 if element == 2 else (N.W_BCST4 if element == 4 else N.W_BCST8))
+        p = put_word(T, B, buf, p, N.W_BCST2 if element == 2 else (N.W_BCST4 if element == 4 else N.W_BCST8))
     else:
-        p = put_keyword(T, buf, p, size)
-    p = put_memory(T, out, o, form, att, buf, p)
-    if broadcast and (att or T.flags[form] & L.F_BCST_TEXT):
+        p = put_keyword(T, B, buf, p, size)
+    p = put_memory(T, B, out, o, form, att, buf, p)
+    if broadcast and (att or T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_BCST_TEXT):
         buf[p] = 123
         buf[p + 1] = 49
         buf[p + 2] = 116
@@ -479,9 +478,9 @@ def put_rm_memory(T: Tables, out: Sequence[int], o: int, form: int, slot: int, a
 
 
 @kernel
-def put_implied(T: Tables, out: Sequence[int], o: int, form: int, slot: int, att: int, buf: MutableSequence[int], p: int) -> int:
+def put_implied(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, slot: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """Operands that stand in no ModRM byte: string and port operands, absolute offsets, far pointers, the shift count 1."""
-    source = T.source[slot]
+    source = T[slot + L.SOURCE]
     sizes = out[o + C_SIZES]
     osize = sizes & 255
     asize = (sizes >> 8) & 255
@@ -492,7 +491,7 @@ def put_implied(T: Tables, out: Sequence[int], o: int, form: int, slot: int, att
         if att:
             buf[p] = 40
             p += 1
-        p = put_register(T, buf, p, N.WORD * 32 + 2, att)
+        p = put_register(T, B, buf, p, N.WORD * 32 + 2, att)
         if att:
             buf[p] = 41
             p += 1
@@ -512,28 +511,28 @@ def put_implied(T: Tables, out: Sequence[int], o: int, form: int, slot: int, att
     segment = (out[o + C_MEMORY] >> 24) & 255
     if source == L.O_MOFFS:
         if not att or out[o + C_PREFIXES] & L.SEGMENT:
-            p = put_segment(T, buf, p, segment, att)
+            p = put_segment(T, B, buf, p, segment, att)
         return put_hex(buf, p, out[o + C_IMMEDIATE], asize)
     base = 3 if source == L.O_XLAT else 6
     if source == L.O_DI:
         base = 7
         segment = 0
     if not att:
-        p = put_keyword(T, buf, p, resolve(T.register_size[slot], osize, asize, 0, 0, 0))
-    p = put_segment(T, buf, p, segment, att)
+        p = put_keyword(T, B, buf, p, resolve(T[slot + L.REGISTER_SIZE], osize, asize, 0, 0, 0))
+    p = put_segment(T, B, buf, p, segment, att)
     buf[p] = 40 if att else 91
-    p = put_register(T, buf, p + 1, general(asize, base, 0), att)
+    p = put_register(T, B, buf, p + 1, general(asize, base, 0), att)
     buf[p] = 41 if att else 93
     return p + 1
 
 
 @kernel
-def put_decoration(T: Tables, out: Sequence[int], o: int, form: int, i: int, att: int, buf: MutableSequence[int], p: int) -> int:
+def put_decoration(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, i: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """The mask of an EVEX destination: {%k1}{z}."""
     mask = (out[o + C_REGISTERS] >> 24) & 7
     if mask and i == 0:
         buf[p] = 123
-        p = put_register(T, buf, p + 1, N.MASK * 32 + mask, att)
+        p = put_register(T, B, buf, p + 1, N.MASK * 32 + mask, att)
         buf[p] = 125
         p += 1
     if out[o + C_PREFIXES] & L.EVEX_Z and i == 0:
@@ -545,49 +544,49 @@ def put_decoration(T: Tables, out: Sequence[int], o: int, form: int, i: int, att
 
 
 @kernel
-def put_strange(T: Tables, code: Sequence[int], pos: int, out: Sequence[int], o: int, att: int, buf: MutableSequence[int], p: int) -> int:
+def put_strange(T: Sequence[int], B: Sequence[int], code: Sequence[int], pos: int, out: Sequence[int], o: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """The text of bytes that are no instruction."""
     bits = out[o + C_PREFIXES]
     fault = out[o + C_FAULT]
     mode = (out[o + C_SIZES] >> 24) & 255
     if fault == L.TRUNCATED:
         byte = code[pos] & 255
-        if T.prefix[byte + (256 if mode == 8 else 0)] == L.P_NONE:
-            p = put_word(T, buf, p, N.W_BYTE_DATA)
+        if T[byte + (256 if mode == 8 else 0)] == L.P_NONE:
+            p = put_word(T, B, buf, p, N.W_BYTE_DATA)
             return put_hex(buf, p, byte, 1)
-    p = put_prefixes(T, code, pos, out, o, 0, att, buf, p)
+    p = put_prefixes(T, B, code, pos, out, o, 0, att, buf, p)
     if fault == L.TRUNCATED or fault == L.PREFIXES_ONLY:
         return p - 1
-    return put_word(T, buf, p, N.W_BAD)
+    return put_word(T, B, buf, p, N.W_BAD)
 
 
 @kernel
-def put_text(T: Tables, code: Sequence[int], pos: int, out: Sequence[int], o: int, att: int, comment: int, buf: MutableSequence[int], p: int) -> int:
+def put_text(T: Sequence[int], B: Sequence[int], code: Sequence[int], pos: int, out: Sequence[int], o: int, att: int, comment: int, buf: MutableSequence[int], p: int) -> int:
     """The text of the row at `out[o:]`, whose bytes stand at `code[pos:]`; returns the end. At most 160 bytes."""
     form = out[o + C_FORM]
     if form == 0:
-        return put_strange(T, code, pos, out, o, att, buf, p)
-    flags = T.flags[form]
+        return put_strange(T, B, code, pos, out, o, att, buf, p)
+    flags = T[L.FORMS + form * L.STRIDE + L.FLAGS]
     begin = p
     bits = out[o + C_PREFIXES]
     if bits & 0x7FFF:
-        p = put_prefixes(T, code, pos, out, o, flags, att, buf, p)
-    h = form * 8 + att * 4
-    at = T.head[h]
+        p = put_prefixes(T, B, code, pos, out, o, flags, att, buf, p)
+    h = L.FORMS + form * L.STRIDE + L.HEADS + att * L.HEAD
+    at = T[h]
     if bits & L.EVEX and flags & L.F_TWIN and plain_evex(out, o):
-        p = put_word(T, buf, p, N.W_EVEX)
+        p = put_word(T, B, buf, p, N.W_EVEX)
     elif flags & L.F_VEXMARK:
-        p = put_word(T, buf, p, N.W_VEX)
-    for i in range(T.head[h + 1]):
-        buf[p + i] = T.names[at + i]
-    p += T.head[h + 1]
-    at += T.head[h + 1]
-    marker = T.head[h + 3]
+        p = put_word(T, B, buf, p, N.W_VEX)
+    for i in range(T[h + 1]):
+        buf[p + i] = B[at + i]
+    p += T[h + 1]
+    at += T[h + 1]
+    marker = T[h + 3]
     if marker:
-        p = put_marker(T, out, o, form, marker, att, buf, p)
-    for i in range(T.head[h + 2]):
-        buf[p + i] = T.names[at + i]
-    p += T.head[h + 2]
+        p = put_marker(T, B, out, o, form, marker, att, buf, p)
+    for i in range(T[h + 2]):
+        buf[p + i] = B[at + i]
+    p += T[h + 2]
     if att and flags & L.F_HINT and bits & 0x7FFF:
         hint = hint_of(code, pos, (bits >> L.PREFIX_COUNT_SHIFT) & 15)
         if hint:
@@ -595,13 +594,13 @@ def put_text(T: Tables, code: Sequence[int], pos: int, out: Sequence[int], o: in
             buf[p + 1] = 112
             buf[p + 2] = 110 if hint == 0x2E else 116
             p += 3
-    slot = form * L.OPERANDS
+    slot = L.FORMS + form * L.STRIDE + L.SLOTS
     last = 0
-    while last < L.OPERANDS and T.source[slot + last]:
+    while last < L.OPERANDS and T[slot + L.SLOT * last + L.SOURCE]:
         last += 1
-    if last and flags & L.F_PSEUDO and predicate(T, form, out[o + C_IMMEDIATE]) >= 0:
+    if last and flags & L.F_PSEUDO and predicate(T, B, form, out[o + C_IMMEDIATE]) >= 0:
         last -= 1
-    if att and last and T.source[slot + last - 1] == L.O_ONE:
+    if att and last and T[slot + L.SLOT * (last - 1) + L.SOURCE] == L.O_ONE:
         last -= 1
     if last == 0 or not att and flags & L.F_ATT_ONLY:
         return p
@@ -610,18 +609,18 @@ def put_text(T: Tables, code: Sequence[int], pos: int, out: Sequence[int], o: in
     while p - begin < 7:
         buf[p] = 32
         p += 1
-    return put_operands(T, out, o, form, flags, last, att, comment, buf, p)
+    return put_operands(T, B, out, o, form, flags, last, att, comment, buf, p)
 
 
 @kernel
-def put_operands(T: Tables, out: Sequence[int], o: int, form: int, flags: int, last: int, att: int, comment: int, buf: MutableSequence[int], p: int) -> int:
+def put_operands(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, flags: int, last: int, att: int, comment: int, buf: MutableSequence[int], p: int) -> int:
     """All operands in the order of the syntax, EVEX rounding, and the comment with the address of a rip-relative operand."""
     bits = out[o + C_PREFIXES]
     rounding = -1
     if bits & L.EVEX_B and out[o + C_REGISTERS] & L.RM_IS_REGISTER and flags & (L.F_ER | L.F_SAE):
-        slot = form * L.OPERANDS
+        slot = L.FORMS + form * L.STRIDE + L.SLOTS
         for i in range(last):
-            if T.file[slot + i] == L.R_VEC and T.source[slot + i] != L.O_NONE and T.source[slot + i] < L.O_IMM:
+            if T[slot + L.SLOT * i + L.FILE] == L.R_VEC and T[slot + L.SLOT * i + L.SOURCE] != L.O_NONE and T[slot + L.SLOT * i + L.SOURCE] < L.O_IMM:
                 rounding = i
     word = N.W_SAE
     if flags & L.F_ER:
@@ -633,16 +632,16 @@ def put_operands(T: Tables, out: Sequence[int], o: int, form: int, flags: int, l
             buf[p] = 44
             p += 1
         if att and i == rounding:
-            p = put_word(T, buf, p, word)
+            p = put_word(T, B, buf, p, word)
             buf[p] = 44
             p += 1
-        p = put_operand(T, out, o, form, i, att, buf, p)
+        p = put_operand(T, B, out, o, form, i, att, buf, p)
         if bits & L.EVEX:
-            p = put_decoration(T, out, o, form, i, att, buf, p)
+            p = put_decoration(T, B, out, o, form, i, att, buf, p)
         if not att and i == rounding:
-            p = put_word(T, buf, p, word)
+            p = put_word(T, B, buf, p, word)
     if comment and out[o + C_MEMORY] & 255 == L.RIP and flags & L.F_MODRM:
-        p = put_word(T, buf, p, N.W_COMMENT)
+        p = put_word(T, B, buf, p, N.W_COMMENT)
         p = put_hex(buf, p, out[o + C_ADDRESS] + out[o + C_LENGTH] + out[o + C_DISPLACEMENT], 8)
     return p
 
@@ -662,7 +661,7 @@ def plain_evex(out: Sequence[int], o: int) -> int:
 
 
 @kernel
-def text_run(T: Tables, code: Sequence[int], start: int, end: int, mode: int, address: int, att: int, comment: int, line: int, buf: MutableSequence[int], room: int, where: MutableSequence[int]) -> int:
+def text_run(T: Sequence[int], B: Sequence[int], code: Sequence[int], start: int, end: int, mode: int, address: int, att: int, comment: int, line: int, buf: MutableSequence[int], room: int, where: MutableSequence[int]) -> int:
     """Decodes and prints from `start` until `end` or until `buf` (of `room` bytes) is nearly full.
 
     Each instruction makes a line: its address in hexadecimal, colon and tab where `line` is set, text, newline.
@@ -682,7 +681,7 @@ def text_run(T: Tables, code: Sequence[int], start: int, end: int, mode: int, ad
             buf[p] = 58
             buf[p + 1] = 9
             p += 2
-        p = put_text(T, code, pos, row, 2, att, comment, buf, p)
+        p = put_text(T, B, code, pos, row, 2, att, comment, buf, p)
         buf[p] = 10
         p += 1
         pos += length
