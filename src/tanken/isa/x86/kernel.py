@@ -132,6 +132,8 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
         kind = T[wide64 + byte]
         if kind == P_NONE:
             break
+        if rex:
+            return unusual(out, o, count, count, (1 << count) - 1, mode, L.PREFIXES_ONLY)
         if kind == P_FWAIT:
             fwait = count
             pos += 1
@@ -142,8 +144,6 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
                 byte = code[pos] & 255
                 break
             continue
-        if rex:
-            return unusual(out, o, count, count, (1 << count) - 1, mode, L.PREFIXES_ONLY)
         if kind == P_REX:
             rex = byte
         elif kind == P_DATA:
@@ -462,7 +462,7 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     # Which prefixes acted: the others are shown.
     if count:
         if last66 >= 0:
-            if flags & L.F_66 or flags & L.F_OSIZE and not (wide and flags & (L.F_W | L.F_D64)) and not (flags & L.F_SIZE_REG and not is_register):
+            if flags & L.F_66 or flags & L.F_OSIZE and not (wide and mode == 8) and not (flags & L.F_SIZE_REG and not is_register):
                 if not encoded:
                     all_prefixes &= ~(1 << last66)
         if last67 >= 0 and not flags & L.F_ADDR_SHOWN and (used & 1 or flags & (L.F_STRING | L.F_ASIZE)):

@@ -112,6 +112,17 @@ def _order(forms: list[Form]) -> list[int]:
     return ([L.N_MODE] if L.N_MODE in order else []) + [kind for kind in order if kind != L.N_MODE]
 
 
+def _chosen_by(form: Form, members: list[Form]) -> set[int]:
+    """The selectors that decide between `form` and a neighbour that fits it in every other respect."""
+    found: set[int] = set()
+    for other in members:
+        for kind in other.selectors:
+            shared = (form.selectors.keys() & other.selectors.keys()) - {kind}
+            if all(form.selectors[k] & other.selectors[k] for k in shared):
+                found.add(kind)
+    return found
+
+
 ATTRIBUTE_FLAGS = {
     "d64": L.F_D64, "f64": L.F_D64, "rep": L.F_REP, "bnd": L.F_BND, "notrack": L.F_NOTRACK, "hint": L.F_HINT,
     "star": L.F_STAR, "keep": L.F_KEEP, "attonly": L.F_ATT_ONLY, "far": L.F_NO_SIZE, "k": L.F_MASK, "kz": L.F_MASK | L.F_ZERO,
@@ -144,8 +155,17 @@ def _flags(form: Form, group: set[int], modrm: bool, vex_names: set[str]) -> int
         flags |= flag if value in prefix and not vex else 0
     sizes = {size for o in form.operands for size in (o.register_size, o.memory_size)}
     marker = row.mnemonic
-    if sizes & SIZED or L.N_OSIZE in group or "{D}" in marker or "{d}" in marker:
-        flags |= L.F_OSIZE | (0 if flags & (L.F_D64 | L.F_NO_SIZE) else L.F_W)
+    letters = "{D}" in marker or "{d}" in marker
+    if sizes & SIZED or L.N_OSIZE in group or letters:
+        flags |= L.F_OSIZE
+        wide = sizes & {L.S_V, L.S_A2} or L.N_OSIZE in group or letters
+        flags |= L.F_W if wide and not flags & (L.F_D64 | L.F_NO_SIZE) else 0
+        if all(o.register_size != L.S_V or o.memory_size != L.S_V for o in form.operands):
+            flags |= L.F_SIZE_REG if any(o.register_size == L.S_V for o in form.operands) else 0
+    if "o66" in row.attributes:
+        flags &= ~L.F_66
+    if "eat66" in row.attributes:
+        flags |= L.F_66
     if L.S_Y in sizes or L.N_W in group or "{q}" in marker:
         flags |= L.F_W
     if "nosize" in row.attributes:
@@ -258,7 +278,7 @@ def build(rows: Sequence[MapRow], name: str) -> tuple[list[Form], Tables]:
         numbers[L.ROOTS + opcode] = trie.build(members, _order(members))
         numbers[L.MODRM + opcode] = int(any(_has_modrm(form) for form in members))
         for form in members:
-            groups.setdefault(form.number, set()).update(kind for m in members for kind in m.selectors)
+            groups.setdefault(form.number, set()).update(_chosen_by(form, members))
     numbers += trie.numbers
     names = _Names()
     predicates = _predicates(names, numbers)
