@@ -1,0 +1,130 @@
+"""Control flow: JMP Jcc CALL RET LOOPcc JrCXZ, far returns to the program's own segments, and XBEGIN, which always aborts.
+
+Intel SDM volume 2. In 64-bit mode near branches are always 64 bits wide.
+"""
+
+from __future__ import annotations
+
+from tanken.isa.architecture import Value
+from tanken.isa.x86.inst import Relative
+from tanken.isa.x86.semantics.execution import GP, UD, Execution
+from tanken.isa.x86.semantics.flags import CONDITIONS, STATUS, condition
+from tanken.isa.x86.semantics.registry import semantic
+from tanken.isa.x86.state import AF, CF, CHANGEABLE, DF, FIXED, GPR, OF, PF, RAX, RCX, RSP, SF, SYSTEM_FLAGS, ZF
+
+USER_CODE, USER_STACK = 0x33, 0x2B  # Linux's selectors
+
+
+def _target(x: Execution) -> Value:
+    if isinstance(x.operands[0], Relative):
+        return x.location(0).read()
+    return x.location(0).read().zext(64)
+
+
+@semantic("jmp")
+def jmp(x: Execution) -> None:
+    if "far" in (x.inst.row.attributes if x.inst.row else {}):
+        return x.fault(GP, "far jump: no other code segment to go to", code=0)
+    x.machine.jump(_target(x))
+
+
+@semantic(*("j" + name for name in CONDITIONS))
+def jcc(x: Execution) -> None:
+    x.machine.branch(condition(x, x.inst.mnemonic[1:]), _target(x))
+
+
+@semantic("call")
+def call(x: Execution) -> None:
+    if "far" in (x.inst.row.attributes if x.inst.row else {}):
+        return x.fault(GP, "far call: no other code segment to go to", code=0)
+    target = _target(x)
+    x.push(x.constant(x.next, 64))
+    x.machine.jump(target)
+
+
+def _release(x: Execution) -> None:
+    """Drop the bytes that the immediate of RET names."""
+    if x.operands:
+        x.set(GPR[RSP], x.get(GPR[RSP]) + x.location(0, 64).read())
+
+
+@semantic("ret")
+def ret(x: Execution) -> None:
+    x.machine.jump(x.pop(64))
+    _release(x)
+
+
+def _check_selector(x: Execution, selector: Value, wanted: int) -> None:
+    x.fault(GP, "no such segment", ~selector.trunc(16).equals(wanted), 0)
+
+
+@semantic("retf")
+def retf(x: Execution) -> None:
+    target, selector = x.pop(x.width), x.pop(x.width)
+    _check_selector(x, selector, USER_CODE)
+    x.machine.jump(target.zext(64))
+    _release(x)
+
+
+@semantic("iret")
+def iret(x: Execution) -> None:
+    w = x.width
+    target, code, flags, stack, segment = (x.pop(w) for _ in range(5))
+    _check_selector(x, code, USER_CODE)
+    _check_selector(x, segment, USER_STACK)
+    restore_flags(x, flags)
+    x.set(GPR[RSP], stack.zext(64))
+    x.machine.jump(target.zext(64))
+
+
+def restore_flags(x: Execution, value: Value) -> None:
+    """What POPF and IRET at privilege level 3 change: not IF, not IOPL; 16 bits leave the upper ones."""
+    for place, bit in (*STATUS, (DF, 10), (OF, 11)):
+        x.set(place, value.bit(bit))
+    changed = CHANGEABLE & (1 << value.width) - 1
+    x.set(SYSTEM_FLAGS, x.get(SYSTEM_FLAGS) & ~changed | value.fit(32) & changed | FIXED)
+
+
+@semantic("loop", "loope", "loopne")
+def loop(x: Execution) -> None:
+    count = x.register(RCX, x.inst.address_size * 8)
+    left = count.read() - 1
+    count.write(left)
+    again = ~left.is_zero()
+    if x.inst.mnemonic != "loop":
+        again = again & (x.get(ZF) if x.inst.mnemonic == "loope" else ~x.get(ZF))
+    x.machine.branch(again, _target(x))
+
+
+@semantic("jcxz", "jecxz", "jrcxz")
+def jrcxz(x: Execution) -> None:
+    x.machine.branch(x.register(RCX, x.inst.address_size * 8).read().is_zero(), _target(x))
+
+
+@semantic("xbegin")
+def xbegin(x: Execution) -> None:
+    """A transaction that aborts at once, without a reason to retry (SDM volume 1, 16.3.5)."""
+    x.register(RAX, 32).write(x.constant(0, 32))
+    x.machine.jump(_target(x))
+
+
+@semantic("xabort")
+def xabort(x: Execution) -> None:
+    """Outside of a transaction it does nothing."""
+
+
+@semantic("xtest")
+def xtest(x: Execution) -> None:
+    for place in (CF, OF, SF, PF, AF):
+        x.set(place, x.constant(0, 1))
+    x.set(ZF, x.constant(1, 1))
+
+
+@semantic("xend")
+def xend(x: Execution) -> None:
+    x.fault(GP, "XEND outside of a transaction", code=0)
+
+
+@semantic("ud0", "ud1", "ud2")
+def undefined(x: Execution) -> None:
+    x.fault(UD, x.inst.text())

@@ -1,0 +1,116 @@
+"""Moves: MOV MOVZX MOVSX LEA XCHG CMOVcc SETcc BSWAP MOVBE XLAT, non-temporal stores, segment registers, and what only hints.
+
+Intel SDM volume 2.
+"""
+
+from __future__ import annotations
+
+from tanken.isa.x86.inst import Memory, Register
+from tanken.isa.x86.semantics.execution import GP, UD, Execution
+from tanken.isa.x86.semantics.flags import CONDITIONS, condition
+from tanken.isa.x86.semantics.registry import semantic
+from tanken.isa.x86.state import FS_BASE, GPR, GS_BASE, RAX, RBX
+
+
+@semantic("mov", "movnti")
+def mov(x: Execution) -> None:
+    """Of a segment register into a general one: zero-extended; into one: see `_load_segment`."""
+    target, source = x.operands[0], x.operands[1]
+    if isinstance(target, Register) and target.file == "seg":
+        _load_segment(x, target.number)
+    elif isinstance(source, Register) and source.file == "seg":
+        where = x.location(0)
+        where.write(x.location(1).read().fit(where.width))
+    else:
+        x.location(0).write(x.location(1).read())
+
+
+def _load_segment(x: Execution, number: int) -> None:
+    """Only the selectors a Linux program meets: null, its own; another is #GP. FS and GS keep no base with a null one."""
+    selector = x.location(1, 16).read()
+    if number == 1:
+        return x.fault(UD, "MOV to CS")
+    usable = (selector & 0xFFFC).is_zero() | selector.equals(0x2B)
+    if number == 2:
+        usable = selector.equals(0x2B)
+    x.fault(GP, "no such segment", ~usable, 0)
+    x.location(0).write(selector)
+    if number in (4, 5):
+        x.set(FS_BASE if number == 4 else GS_BASE, x.constant(0, 64))
+
+
+@semantic("movzx")
+def movzx(x: Execution) -> None:
+    target = x.location(0)
+    target.write(x.location(1).read().zext(target.width))
+
+
+@semantic("movsx", "movsxd")
+def movsx(x: Execution) -> None:
+    """MOVSXD without REX.W is a plain move of 32 or 16 bits."""
+    target, value = x.location(0), x.location(1).read()
+    target.write(value.sext(target.width) if value.width < target.width else value.trunc(target.width))
+
+
+@semantic("lea")
+def lea(x: Execution) -> None:
+    operand, target = x.operands[1], x.location(0)
+    assert isinstance(operand, Memory)
+    target.write(x.offset(operand).trunc(target.width))
+
+
+@semantic("xchg")
+def xchg(x: Execution) -> None:
+    first, second = x.location(0), x.location(1)
+    a, b = first.read(), second.read()
+    first.write(b)  # memory, where there is one, before the register
+    second.write(a)
+
+
+@semantic(*("cmov" + name for name in CONDITIONS))
+def cmov(x: Execution) -> None:
+    """The source is read, and a 32-bit target's upper half cleared, in either case."""
+    target, value = x.location(0), x.location(1).read()
+    target.write(condition(x, x.inst.mnemonic[4:]).select(value, target.read()))
+
+
+@semantic(*("set" + name for name in CONDITIONS))
+def set_(x: Execution) -> None:
+    x.location(0).write(condition(x, x.inst.mnemonic[3:]).zext(8))
+
+
+@semantic("bswap")
+def bswap(x: Execution) -> None:
+    """Of 16 bits the manual leaves the result undefined; processors give 0."""
+    target = x.location(0)
+    target.write(target.read().bswap() if target.width > 16 else x.constant(0, 16))
+
+
+@semantic("movbe")
+def movbe(x: Execution) -> None:
+    x.location(0).write(x.location(1).read().bswap())
+
+
+@semantic("movdiri")
+def movdiri(x: Execution) -> None:
+    x.location(0).write(x.location(1).read())
+
+
+@semantic("xlat")
+def xlat(x: Execution) -> None:
+    operand = x.operands[0]
+    assert isinstance(operand, Memory)
+    al = x.register(RAX, 8)
+    size = x.inst.address_size * 8
+    offset = x.get(GPR[RBX]) + al.read().zext(64)
+    segment = x.address(operand) - x.offset(operand)
+    al.write(x.machine.load(segment + offset.trunc(size).zext(64), 1))
+
+
+@semantic(
+    "nop", "pause", "endbr64", "endbr32", "prefetch", "prefetchw", "prefetchwt1", "prefetchnta", "prefetcht0", "prefetcht1", "prefetcht2",
+    "prefetchit0", "prefetchit1", "cldemote", "clflush", "clflushopt", "clwb", "lfence", "mfence", "sfence", "serialize", "fwait",
+    "fnop", "rdsspq", "rdsspd", "incsspd", "incsspq",
+)  # fmt: skip
+def nothing(x: Execution) -> None:
+    """Hints, fences, and what does nothing where its feature (shadow stacks) is off."""
