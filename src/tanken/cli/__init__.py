@@ -1,0 +1,1 @@
+"""The `tanken` command: one file a verb, loaded only when it is called."""
