@@ -16,6 +16,8 @@ from tanken.isa.x86.state import FS_BASE, GPR, GS_BASE, RAX, RBX
 def mov(x: Execution) -> None:
     """Of a segment register into a general one: zero-extended; into one: see `_load_segment`."""
     target, source = x.operands[0], x.operands[1]
+    if any(isinstance(operand, Register) and operand.file == "seg" and operand.number > 5 for operand in (target, source)):
+        return x.fault(UD, "there are six segment registers")
     if isinstance(target, Register) and target.file == "seg":
         _load_segment(x, target.number)
     elif isinstance(source, Register) and source.file == "seg":

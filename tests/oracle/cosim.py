@@ -1,0 +1,243 @@
+"""Co-simulation: every implemented form of the opcode map on the reference machine and on the host, from the same random states.
+
+`python -m tests.oracle.cosim --help`; undefined flags are those of the map's `u=`, refined by SPECIAL below.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import random
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tanken.engine.integer import Faulted, IntegerMachine
+from tanken.engine.memory import READABLE, WRITE, AddressSpace, Miss
+from tanken.isa.architecture import Exit, Fault, MemoryMiss
+from tanken.isa.x86 import inst as decoder
+from tanken.isa.x86 import rows
+from tanken.isa.x86.inst import Inst, Register
+from tanken.isa.x86.processor import Processor
+from tanken.isa.x86.semantics import find
+from tanken.isa.x86.state import FLAG_BITS, GPR_NAMES, RIP, State
+from tanken.isa.x86.tables import Form
+from tests.oracle.cases import encode, immediate, make
+from tests.oracle.host import CODE, DATA, DATA_SIZE, PRISTINE, Case, Host, Result
+
+SECTIONS = ("one", "0f", "0f38", "0f3a", "vex.0f", "vex.0f38", "vex.0f3a")
+# What the host cannot be asked for: it would leave the page, reach the kernel, answer as itself, or change what Linux needs.
+EXCLUDED = frozenset(
+    """syscall sysenter int int3 int1 cpuid rdtsc rdtscp rdpid rdfsbase rdgsbase wrfsbase wrgsbase rdrand rdseed xgetbv rdpkru wrpkru monitor
+    mwait monitorx mwaitx getsec lar lsl verr verw sgdt sidt sldt str smsw xbegin xend xabort xtest iret retf rdpmc in out ins outs
+    rdsspd rdsspq incsspd incsspq serialize movdiri lss lfs lgs prefetchit0 prefetchit1 pause fxsave fxrstor
+    hlt cli sti lgdt lidt lldt ltr lmsw clts invd wbinvd sysret sysexit ud0""".split()
+)
+FEATURES_BY_FLAG = {"ADX": "adx", "BMI1": "bmi1", "BMI2": "bmi2", "LZCNT": "abm", "MOVBE": "movbe", "POPCNT": "popcnt", "SSE4.2": "sse4_2",
+                    "SSE4.1": "sse4_1", "SSSE3": "ssse3", "SSE4a": "sse4a", "3DNow": "3dnow", "TBM": "tbm", "CLWB": "clwb",
+                    "CLFLUSHOPT": "clflushopt", "SSE3": "pni"}  # fmt: skip
+SHIFTS = ("shl", "shr", "sar", "rol", "ror", "rcl", "rcr", "shld", "shrd")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One case in which the two are not of one mind."""
+
+    inst: Inst
+    case: Case
+    what: str
+
+
+def host_flags() -> frozenset[str]:
+    """The features that the kernel lists for the first processor."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("flags"):
+            return frozenset(line.partition(":")[2].split())
+    return frozenset()
+
+
+def chosen_forms() -> list[Form]:
+    """The forms that are implemented and that the host can run in user mode."""
+    flags = host_flags()
+    return [form for form in rows.forms() if _runs(form, flags)]
+
+
+def _runs(form: Form, flags: frozenset[str]) -> bool:
+    row = form.row
+    if row.section not in SECTIONS or "cpl0" in row.attributes or "i64" in row.attributes:
+        return False
+    if any(operand.text.startswith(("S", "ES", "FS", "GS")) and "w" in operand.access for operand in form.operands):
+        return False
+    return FEATURES_BY_FLAG.get(row.feature, "fpu") in flags
+
+
+def cases(form: Form, encodings: int, states: int, seed: int) -> Iterator[tuple[Inst, Case]]:
+    """Up to `encodings` times `states` cases of a form."""
+    rng = random.Random(f"{form.row.section} {form.row.opcode} {form.row.selectors} {seed}")
+    for _ in range(encodings):
+        inst = encode(form, rng)
+        if inst is None or find(inst) is None or inst.mnemonic in EXCLUDED:
+            continue
+        for _ in range(states):
+            case = make(inst, rng)
+            if case is not None:
+                yield decoder.decode((case.code + b"\xcc" * 15)[:15], CODE), case
+
+
+class Ours:
+    """The reference machine on a data page like the host's."""
+
+    def __init__(self) -> None:
+        self.memory = AddressSpace()
+        self.memory.map(DATA, DATA_SIZE, READABLE | WRITE)
+
+    def run(self, inst: Inst, case: Case) -> tuple[State, Exit | None]:
+        self.memory.write(DATA, PRISTINE)
+        for address, data in case.patches:
+            self.memory.write(address, data)
+        state = _state(case)
+        machine, processor = IntegerMachine(state, self.memory, RIP, lambda: 0), Processor()
+        exit: Exit | None = None
+        try:
+            for _ in range(100):
+                exit = machine.step(processor, inst)
+                if exit is not None or state.rip != CODE:
+                    break
+        except Faulted as faulted:
+            return state, faulted.exit
+        except Miss as miss:
+            return state, MemoryMiss(miss.address, miss.size, miss.access)
+        except Exception as error:  # a mistake of ours is a difference like any other
+            return state, Fault(-1, None, CODE, repr(error))
+        return state, exit
+
+
+def _state(case: Case) -> State:
+    state = State()
+    state.regs, state.xmm, state.mxcsr, state.rip = case.regs.copy(), case.xmm.copy(), case.mxcsr, CODE
+    state.rflags = case.flags
+    state.fpu_control, state.fpu_status, state.fpu_top, state.fpu_valid = case.fpu
+    for number, value in enumerate(case.st):
+        state.st[state.fpu_top + number & 7] = value
+    return state
+
+
+def undefined_flags(inst: Inst, case: Case) -> int:
+    """The bits of RFLAGS that the instruction leaves undefined: the map's `u=`, and for shifts what the count says.
+
+    SDM volume 2, SAL/SAR/SHL/SHR: CF undefined for counts of the width and more, OF for all but 1; SHLD/SHRD: everything for counts above
+    the width; RCL/RCR/ROL/ROR: OF for all but 1; a count of 0 changes no flag.
+    """
+    row = inst.row
+    assert row is not None
+    bits = {letter + "f": bit for letter, bit in ((name[0], bit) for name, bit in FLAG_BITS.items())}
+    undefined = sum(1 << bits[letter + "f"] for letter in row.attributes.get("u", ""))
+    if inst.mnemonic in SHIFTS:
+        count, width = _count(inst, case), inst.operands[0].size * 8
+        if count == 0:
+            return 0
+        if count == 1:
+            undefined &= ~(1 << FLAG_BITS["of"])
+        if count >= width and inst.mnemonic in ("shl", "shr"):
+            undefined |= 1 << FLAG_BITS["cf"]
+    return undefined
+
+
+def _count(inst: Inst, case: Case) -> int:
+    wanted = immediate(inst)
+    count = case.regs[1] if wanted is None else wanted
+    return count & (63 if inst.operands[0].size == 8 else 31)
+
+
+def unspecified(inst: Inst, case: Case) -> bool:
+    """Whether the result itself is undefined: SHLD and SHRD of 16 bits by more than 16 (SDM volume 2)."""
+    return inst.mnemonic in ("shld", "shrd") and _count(inst, case) > inst.operands[0].size * 8
+
+
+def compare(inst: Inst, case: Case, theirs: Result, state: State, exit: Exit | None, data: bytes) -> str:
+    """What differs, "" where nothing does."""
+    if unspecified(inst, case):
+        return ""
+    found = list(_compare_exit(theirs, exit))
+    found += [f"{name} {a:#x} host {b:#x}" for name, a, b in zip(GPR_NAMES, state.regs, theirs.regs, strict=True) if a != b]
+    found += [f"xmm{n} {a:#x} host {b:#x}" for n, (a, b) in enumerate(zip(state.xmm, theirs.xmm, strict=True)) if a != b]
+    if theirs.trap is None and state.rip != theirs.rip:
+        found.append(f"rip {state.rip:#x} host {theirs.rip:#x}")
+    changed = (state.rflags ^ theirs.flags) & 0x0020_4DD5 & ~(undefined_flags(inst, case) if theirs.trap is None else 0) & ~0x100
+    found += [name for name, bit in FLAG_BITS.items() if changed >> bit & 1]
+    if changed >> 21 & 1:
+        found.append("id flag")
+    if state.mxcsr != theirs.mxcsr and theirs.trap is None:
+        found.append(f"mxcsr {state.mxcsr:#x} host {theirs.mxcsr:#x}")
+    if data != theirs.data:
+        at = next(n for n in range(DATA_SIZE) if data[n] != theirs.data[n])
+        found.append(f"memory at {DATA + at:#x}: {data[at : at + 16].hex()} host {theirs.data[at : at + 16].hex()}")
+    return "; ".join([*found, *_compare_x87(inst, state, theirs)])
+
+
+def _compare_x87(inst: Inst, state: State, theirs: Result) -> Iterator[str]:
+    mmx = any(isinstance(operand, Register) and operand.file == "mm" for operand in inst.operands)
+    x87 = inst.code[0] in range(0xD8, 0xE0) or (inst.row is not None and inst.row.feature == "x87")
+    if theirs.trap is not None or not (mmx or x87):
+        return
+    for number in range(8):
+        ours = state.st[state.fpu_top + number & 7]
+        if ours != theirs.st[number]:
+            yield f"st{number} {ours:#x} host {theirs.st[number]:#x}"
+    ours_fpu = (state.fpu_control, state.fpu_status, state.fpu_top, state.fpu_valid)
+    if ours_fpu != theirs.fpu:
+        yield f"x87 {ours_fpu} host {theirs.fpu}"
+
+
+def _compare_exit(theirs: Result, exit: Exit | None) -> Iterator[str]:
+    trap = exit.vector if isinstance(exit, Fault) else 14 if isinstance(exit, MemoryMiss) else None
+    if trap != theirs.trap and not (trap == 14 and theirs.trap == 13):  # the host tells addresses that are not canonical apart
+        yield f"{exit} host trap {theirs.trap}"
+
+
+def run(forms: Iterable[Form], encodings: int, states: int, seed: int = 1) -> tuple[collections.Counter[int], list[Difference]]:
+    """(cases a form's number, differences) of all the forms."""
+    counted: collections.Counter[int] = collections.Counter()
+    differences = []
+    ours = Ours()
+    with Host() as host:
+        for form in forms:
+            batch = list(cases(form, encodings, states, seed))
+            results = host.run([case for _, case in batch]) if batch else []
+            counted[form.number] += len(batch)
+            for (inst, case), theirs in zip(batch, results, strict=True):
+                state, exit = ours.run(inst, case)
+                what = compare(inst, case, theirs, state, exit, ours.memory.read(DATA, DATA_SIZE))
+                if what:
+                    differences.append(Difference(inst, case, what))
+    return counted, differences
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Compare tanken's x86 semantics with this processor.")
+    parser.add_argument("--states", type=int, default=8, help="random states an encoding")
+    parser.add_argument("--encodings", type=int, default=6, help="random encodings a form")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="mnemonics, parted by commas")
+    parser.add_argument("--show", type=int, default=40, help="forms with differences to show")
+    options = parser.parse_args()
+    forms = chosen_forms()
+    if options.only:
+        wanted = {row.line for name in options.only.split(",") for row in rows.find_rows(name)}
+        forms = [form for form in forms if form.row.line in wanted]
+    counted, differences = run(forms, options.encodings, options.states, options.seed)
+    by_line: dict[int, list[Difference]] = collections.defaultdict(list)
+    for difference in differences:
+        assert difference.inst.row is not None
+        by_line[difference.inst.row.line].append(difference)
+    for line, members in list(by_line.items())[: options.show]:
+        first = members[0]
+        print(f"{len(members):5} opcodes.map:{line} {first.inst.code.hex(' ')}  {first.inst.text()}\n      {first.what[:400]}")
+    covered = sum(1 for count in counted.values() if count)
+    print(f"{covered} of {len(forms)} forms, {sum(counted.values())} states, {len(differences)} differences in {len(by_line)} forms")
+    return int(bool(differences))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
