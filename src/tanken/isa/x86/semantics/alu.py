@@ -5,6 +5,8 @@ Intel SDM volume 2; LOCK changes nothing here because one instruction is never i
 
 from __future__ import annotations
 
+from functools import partial
+
 from tanken.isa.architecture import Place
 from tanken.isa.x86.inst import Memory
 from tanken.isa.x86.semantics.execution import GP, Execution
@@ -139,7 +141,7 @@ def cmpxchg_pair(x: Execution) -> None:
     x.machine.store(address, equal.select(rbx.read().below_high(rcx.read()), old))
     x.set(ZF, equal)
     for register, low in ((rax, 0), (rdx, half)):
-        register.write(equal.select(register.read(), old.bits(low, half)))
+        x.when(~equal, partial(register.write, old.bits(low, half)))
 
 
 def _add_with(x: Execution, flag: Place) -> None:

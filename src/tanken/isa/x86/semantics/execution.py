@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tanken.base.errors import InternalError
-from tanken.isa.architecture import Exit, Machine, Place, Value
+from tanken.isa.architecture import Column, Exit, Machine, Place, Value
 from tanken.isa.x86.inst import Immediate, Inst, Memory, Operand, Register, Relative
+from tanken.isa.x86.layout import DATA
 from tanken.isa.x86.state import FS_BASE, GPR, GS_BASE, RSP, SEGMENT, XMM
 
 UD, GP, DE, NM, XM, MF = 6, 13, 0, 7, 19, 16  # exception vectors, SDM volume 3, 6.3.1
@@ -150,7 +151,7 @@ class Execution:
         if operand.file == "mm":
             return MmxRegister(self.machine, operand.number)
         if operand.file == "seg":
-            return WholePlace(self.machine, SEGMENT[operand.number], 16)
+            return WholePlace(self.machine, SEGMENT[operand.number & 7], 16)  # REX.R says nothing here
         raise InternalError(f"no location for register {operand}")
 
     def is_memory(self, number: int) -> bool:
@@ -201,6 +202,11 @@ class Execution:
 
     def fault(self, vector: int, message: str, condition: Value | None = None, code: int | None = None) -> None:
         self.machine.fault(vector, code, message, condition)
+
+    def no_operand_prefix(self) -> None:
+        """#UD with prefix 66, where the SDM's opcode column says NP and the map lets it pass."""
+        if self.inst.columns[Column.PREFIXES] & DATA:
+            self.fault(UD, f"{self.inst.text()}: prefix 66 is not allowed")
 
     def privileged(self) -> None:
         """The fault of an instruction that a user program may not execute."""

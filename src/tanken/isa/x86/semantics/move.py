@@ -16,10 +16,10 @@ from tanken.isa.x86.state import FS_BASE, GPR, GS_BASE, RAX, RBX
 def mov(x: Execution) -> None:
     """Of a segment register into a general one: zero-extended; into one: see `_load_segment`."""
     target, source = x.operands[0], x.operands[1]
-    if any(isinstance(operand, Register) and operand.file == "seg" and operand.number > 5 for operand in (target, source)):
+    if any(isinstance(operand, Register) and operand.file == "seg" and operand.number & 7 > 5 for operand in (target, source)):
         return x.fault(UD, "there are six segment registers")
     if isinstance(target, Register) and target.file == "seg":
-        _load_segment(x, target.number)
+        _load_segment(x, target.number & 7)
     elif isinstance(source, Register) and source.file == "seg":
         where = x.location(0)
         where.write(x.location(1).read().fit(where.width))
@@ -109,9 +109,15 @@ def xlat(x: Execution) -> None:
     al.write(x.machine.load(segment + offset.trunc(size).zext(64), 1))
 
 
+@semantic("clflush", "clflushopt", "clwb")
+def flush(x: Execution) -> None:
+    """Faults as a load does."""
+    x.location(0).read()
+
+
 @semantic(
     "nop", "pause", "endbr64", "endbr32", "prefetch", "prefetchw", "prefetchwt1", "prefetchnta", "prefetcht0", "prefetcht1", "prefetcht2",
-    "prefetchit0", "prefetchit1", "cldemote", "clflush", "clflushopt", "clwb", "lfence", "mfence", "sfence", "serialize", "fwait",
+    "prefetchit0", "prefetchit1", "cldemote", "lfence", "mfence", "sfence", "serialize", "fwait",
     "fnop", "rdsspq", "rdsspd", "incsspd", "incsspq",
 )  # fmt: skip
 def nothing(x: Execution) -> None:

@@ -223,5 +223,6 @@ def ptest(x: Execution) -> None:
 @semantic("emms", "femms")
 def emms(x: Execution) -> None:
     """The x87 registers are empty again; TOP becomes 0."""
+    x.no_operand_prefix()
     x.set(FPU_TOP, x.constant(0, 3))
     x.set(FPU_VALID, x.constant(0, 8))

@@ -24,7 +24,7 @@ def move_aligned(x: Execution) -> None:
 def move_unaligned(x: Execution) -> None:
     if uses_mmx(x):
         enter_mmx(x)
-    x.location(0).write(x.location(1).read())
+    x.location(0).write(x.location(1, 128 if x.inst.mnemonic == "lddqu" else 0).read())
 
 
 @semantic("movss", "movsd", "movntss", "movntsd")
@@ -106,8 +106,16 @@ def _store_bytes(x: Execution, mask: Value, data: Value) -> None:
     start = x.get(GPR[RDI]).trunc(size).zext(64)
     if segment in SEGMENT_BASE:
         start = start + x.get(SEGMENT_BASE[segment])
-    for number, (chosen, byte) in enumerate(zip(split(mask, 8), split(data, 8), strict=True)):
-        x.when(chosen.sign(), partial(MemoryOperand(x.machine, start + number, 8).write, byte))
+    places = [MemoryOperand(x.machine, start + number, 8) for number in range(mask.width // 8)]
+    chosen = [byte.sign() for byte in split(mask, 8)]
+    for condition, place in zip(chosen, places, strict=True):  # a fault comes before the first change
+        x.when(condition, partial(_store_again, place))
+    for condition, place, byte in zip(chosen, places, split(data, 8), strict=True):
+        x.when(condition, partial(place.write, byte))
+
+
+def _store_again(place: MemoryOperand) -> None:
+    place.write(place.read())
 
 
 @semantic("maskmovdqu", "maskmovq")
@@ -123,7 +131,7 @@ def unpack(x: Execution) -> None:
     target = x.location(0, 128)
     a, b = split(target.read(), lane), split(vector(x, 1).read(), lane)
     half = len(a) // 2
-    first = half if x.inst.mnemonic[4] == "h" else 0
+    first = half if x.inst.mnemonic[5] == "h" else 0
     target.write(join([value for pair in zip(a[first : first + half], b[first : first + half], strict=True) for value in pair]))
 
 
@@ -164,6 +172,7 @@ def float_logic(x: Execution) -> None:
 
 @semantic("ldmxcsr")
 def ldmxcsr(x: Execution) -> None:
+    x.no_operand_prefix()
     value = x.location(0).read()
     x.fault(GP, "reserved bits of MXCSR", ~(value & 0xFFFF_0000).is_zero(), 0)
     x.set(MXCSR, value)
@@ -171,4 +180,5 @@ def ldmxcsr(x: Execution) -> None:
 
 @semantic("stmxcsr")
 def stmxcsr(x: Execution) -> None:
+    x.no_operand_prefix()
     x.location(0).write(x.get(MXCSR))
