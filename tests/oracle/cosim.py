@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tanken.engine.integer import Faulted, IntegerMachine
 from tanken.engine.memory import READABLE, WRITE, AddressSpace, Miss
@@ -97,7 +98,8 @@ class Ours:
         for address, data in case.patches:
             self.memory.write(address, data)
         state = _state(case)
-        machine, processor = IntegerMachine(state, self.memory, RIP, lambda: 0), Processor()
+        machine = IntegerMachine(state, self.memory, RIP, lambda: 0)
+        processor: Any = Processor()
         exit: Exit | None = None
         try:
             for _ in range(100):

@@ -9,7 +9,6 @@ import platform
 import sys
 
 import pytest
-
 from tests.oracle import cosim
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="the oracle is an x86-64 Linux host")
