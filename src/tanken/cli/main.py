@@ -15,6 +15,7 @@ from tanken.base.errors import TankenError
 
 VERBS = {
     "dis": ("tanken.cli.dis", "disassemble code"),
+    "run": ("tanken.cli.run", "run a program"),
 }
 
 

@@ -205,6 +205,10 @@ class AddressSpace:
         """Bytes in all mappings, touched or not."""
         return sum(mapping.length for mapping in self._maps)
 
+    def touched(self) -> list[int]:
+        """The numbers of the pages that have bytes of their own, ascending."""
+        return sorted(self._pages)
+
     def find_free(self, length: int, hint: int = 0) -> int | None:
         """Where `length` bytes (rounded up to pages) fit: at `hint` if that is free, else in the highest gap below `top`; None if nowhere."""
         length = -(-length // PAGE) * PAGE

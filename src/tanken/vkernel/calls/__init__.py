@@ -1,0 +1,65 @@
+"""System calls: a table of number and function, one small file a family; errors come back as negative numbers of errno.
+
+The numbers are those of the Linux x86-64 ABI (arch/x86/entry/syscalls: stable by promise); syscalls(2) names their man pages.
+"""
+
+from __future__ import annotations
+
+import errno
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from tanken.engine.memory import Miss
+from tanken.vkernel.calls.table import ARGUMENTS, CONVERT, TABLE, Call, Restart, show
+
+if TYPE_CHECKING:
+    from tanken.vkernel.process import Process
+
+FAMILIES = ("files", "paths", "status", "descriptors", "memory", "processes", "signals", "identity", "system", "times", "waiting")
+
+
+def table() -> dict[int, Call]:
+    """All calls by number."""
+    if not TABLE:
+        for family in FAMILIES:
+            import_module(f"{__name__}.{family}")
+    return TABLE
+
+
+def serve(process: Process) -> None:
+    """Do the call that the registers ask for; whatever the guest hands over, the answer is a number in RAX."""
+    state = process.state
+    number, before = state.rax, state.rip
+    call = table().get(number)
+    raw = [state.regs[n] for n in ARGUMENTS]
+    if call is None:
+        result = -errno.ENOSYS
+    else:
+        result = _answer(process, call, raw)
+    if process.trace is not None:
+        text = show(call, raw) if call is not None else f"system call {number}({', '.join(hex(word) for word in raw)})"
+        ended = f"-{errno.errorcode.get(-result, -result)}" if -4096 < result < 0 else f"{result:#x}"
+        print(f"  = {text} -> {ended}" + ("" if call else ": not supported"), file=process.trace)
+    if result == -Restart.NUMBER:
+        process.state.rip, process.state.rax = before - 2, number
+        return
+    process.state.rax = result & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def _answer(process: Process, call: Call, raw: list[int]) -> int:
+    try:
+        return call.function(process, *[CONVERT[kind](process, word) for kind, word in zip(call.kinds, raw, strict=False)])
+    except Miss:
+        return -errno.EFAULT
+    except InterruptedError:
+        return -errno.EINTR
+    except OSError as error:
+        return -(error.errno or errno.EIO)
+    except OverflowError:
+        return -errno.EINVAL
+    except ValueError:
+        return -errno.EINVAL
+    except MemoryError:
+        return -errno.ENOMEM
+    finally:
+        process.signals.waiting = False

@@ -1,0 +1,155 @@
+"""Memory: brk mmap munmap mprotect mremap madvise msync mincore mlock.
+
+mmap(2), brk(2). Anonymous memory and private views of files; a shared mapping that could be written is refused, because a forked guest
+process has its own memory here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from tanken.engine.memory import EXEC, OFFSET, PAGE, READ, TOP, WRITE
+from tanken.vkernel.calls.table import Int, Long, Word, call
+from tanken.vkernel.process import Process
+
+MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS, MAP_FIXED_NOREPLACE = 1, 2, 0x10, 0x20, 0x100000
+MREMAP_MAYMOVE = 1
+LARGEST_VIEW = 1 << 28  # bytes of a file that are taken in at once
+LARGEST_BREAK = 1 << 34
+
+
+def _rights(prot: int) -> int:
+    return (READ if prot & 1 else 0) | (WRITE if prot & 2 else 0) | (EXEC if prot & 4 else 0)
+
+
+@call(12)
+def brk(process: Process, wanted: Word) -> int:
+    """The break, moved if that can be done."""
+    start, old, memory = process.break_start, process.break_end, process.memory
+    if not start <= wanted <= start + LARGEST_BREAK:
+        return old
+    before, after = old + OFFSET & ~OFFSET, wanted + OFFSET & ~OFFSET
+    if after > before:
+        if memory.find_free(after - before, before) != before:
+            return old
+        memory.map(before, after - before, READ | WRITE)
+    elif after < before:
+        memory.unmap(after, before - after)
+    process.break_end = wanted
+    return wanted
+
+
+@call(9)
+def mmap(process: Process, address: Word, length: Word, prot: Int, flags: Int, fd: Int, offset: Long) -> int:
+    if not length or offset < 0 or offset & OFFSET or flags & 3 == 0:
+        return -errno.EINVAL
+    length = length + OFFSET & ~OFFSET
+    if length > TOP:
+        return -errno.ENOMEM
+    content = None
+    if not flags & MAP_ANONYMOUS:
+        if flags & 3 == MAP_SHARED and prot & 2:
+            return -errno.ENODEV
+        size = os.fstat(fd).st_size
+        if min(length, size - offset) > LARGEST_VIEW:
+            return -errno.ENOMEM
+        content = os.pread(fd, max(min(length, size - offset), 0), offset)
+    elif flags & 3 == MAP_SHARED and prot & 2:
+        return -errno.ENODEV
+    at = _place(process, address, length, flags)
+    if at > 0:
+        process.memory.map(at, length, _rights(prot), content)
+    return at
+
+
+def _place(process: Process, address: int, length: int, flags: int) -> int:
+    if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE):
+        if address & OFFSET or address < PAGE or address + length > TOP:
+            return -errno.EINVAL if address & OFFSET else -errno.EPERM if address < PAGE else -errno.ENOMEM
+        if flags & MAP_FIXED_NOREPLACE and process.memory.find_free(length, address) != address:
+            return -errno.EEXIST
+        return address
+    return process.memory.find_free(length, address) or -errno.ENOMEM
+
+
+@call(11)
+def munmap(process: Process, address: Word, length: Word) -> int:
+    if address & OFFSET or not length or address + length > TOP:
+        return -errno.EINVAL
+    process.memory.unmap(address, length)
+    return 0
+
+
+@call(10)
+def mprotect(process: Process, address: Word, length: Word, prot: Int) -> int:
+    if address & OFFSET:
+        return -errno.EINVAL
+    if not length:
+        return 0
+    if address + length > TOP or any(not _mapped(process, page) for page in (address, address + length - 1 & ~OFFSET)):
+        return -errno.ENOMEM
+    process.memory.protect(address, length, _rights(prot))
+    return 0
+
+
+def _mapped(process: Process, address: int) -> bool:
+    return any(mapping.start <= address < mapping.end for mapping in process.memory.mappings())
+
+
+@call(25)
+def mremap(process: Process, old: Word, old_length: Word, new_length: Word, flags: Int) -> int:
+    """Shrinking in place, growing by moving."""
+    memory = process.memory
+    old_length, new_length = old_length + OFFSET & ~OFFSET, new_length + OFFSET & ~OFFSET
+    if old & OFFSET or not old_length or not new_length or flags & ~MREMAP_MAYMOVE:
+        return -errno.EINVAL
+    if max(old_length, new_length) > TOP - old:
+        return -errno.ENOMEM
+    if new_length <= old_length:
+        if new_length < old_length:
+            memory.unmap(old + new_length, old_length - new_length)
+        return old
+    mapping = next((m for m in memory.mappings() if m.start <= old and old + old_length <= m.end), None)
+    if mapping is None:
+        return -errno.EFAULT
+    grown = old + old_length
+    if memory.find_free(new_length - old_length, grown) == grown:
+        memory.map(grown, new_length - old_length, mapping.prot)
+        return old
+    if not flags & MREMAP_MAYMOVE:
+        return -errno.ENOMEM
+    at = memory.find_free(new_length)
+    if at is None:
+        return -errno.ENOMEM
+    data = memory.read(old, old_length)
+    memory.map(at, new_length, mapping.prot)
+    memory.write(at, data)
+    memory.unmap(old, old_length)
+    return at
+
+
+@call(28)
+def madvise(process: Process, address: Word, length: Word, advice: Int) -> int:
+    """MADV_DONTNEED (4) of anonymous memory gives zeros again; other advice is not needed."""
+    if advice == 4 and length:
+        for mapping in process.memory.mappings():
+            start, end = max(mapping.start, address), min(mapping.end, address + length + OFFSET & ~OFFSET)
+            if start < end and mapping.content is None:
+                process.memory.map(start, end - start, mapping.prot)
+    return 0
+
+
+@call(26)
+def msync(process: Process, address: Word, length: Word, flags: Int) -> int:
+    return 0
+
+
+@call(149)
+def mlock(process: Process, address: Word, length: Word) -> int:
+    return 0
+
+
+@call(150)
+def munlock(process: Process, address: Word, length: Word) -> int:
+    return 0

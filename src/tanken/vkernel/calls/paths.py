@@ -1,0 +1,256 @@
+"""Names in the file system: open access mkdir rmdir unlink rename link symlink readlink chmod chown mknod utimensat getcwd chdir umask.
+
+Linux man-pages section 2; the guest's root is the host's, and the host does the work with the host user's rights.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+
+from tanken.engine.memory import WRITE
+from tanken.vkernel.calls.table import AT_FDCWD, Directory, Int, Path, Word, call
+from tanken.vkernel.calls.table import path as path_at
+from tanken.vkernel.process import Process
+
+AT_SYMLINK_NOFOLLOW, AT_REMOVEDIR, AT_EACCESS, AT_SYMLINK_FOLLOW, AT_EMPTY_PATH = 0x100, 0x200, 0x200, 0x400, 0x1000
+O_CLOEXEC = 0o2000000
+UTIME_NOW, UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
+
+
+@call(257, host=True)
+def openat(process: Process, directory: Directory, path: Path, flags: Int, mode: Int) -> int:
+    fd = os.open(path, flags, mode & 0o7777, dir_fd=directory)
+    os.set_inheritable(fd, not flags & O_CLOEXEC)
+    process.directories.pop(fd, None)
+    return fd
+
+
+@call(2, "open", host=True)
+def open_(process: Process, path: Path, flags: Int, mode: Int) -> int:
+    return openat(process, None, path, flags, mode)
+
+
+@call(85, host=True)
+def creat(process: Process, path: Path, mode: Int) -> int:
+    return openat(process, None, path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode)
+
+
+def _access(directory: int | None, path: bytes, mode: int, flags: int) -> int:
+    if mode & ~7:
+        return -errno.EINVAL
+    effective, follow = bool(flags & AT_EACCESS), not flags & AT_SYMLINK_NOFOLLOW
+    if os.access(path, mode, dir_fd=directory, effective_ids=effective, follow_symlinks=follow):
+        return 0
+    os.stat(path, dir_fd=directory, follow_symlinks=follow)  # says why, if it is not the rights
+    return -errno.EACCES
+
+
+@call(21, host=True)
+def access(process: Process, path: Path, mode: Int) -> int:
+    return _access(None, path, mode, 0)
+
+
+@call(269, host=True)
+def faccessat(process: Process, directory: Directory, path: Path, mode: Int) -> int:
+    return _access(directory, path, mode, 0)
+
+
+@call(439, host=True)
+def faccessat2(process: Process, directory: Directory, path: Path, mode: Int, flags: Int) -> int:
+    return _access(directory, path, mode, flags)
+
+
+@call(258, host=True)
+def mkdirat(process: Process, directory: Directory, path: Path, mode: Int) -> int:
+    os.mkdir(path, mode & 0o7777, dir_fd=directory)
+    return 0
+
+
+@call(83, host=True)
+def mkdir(process: Process, path: Path, mode: Int) -> int:
+    return mkdirat(process, None, path, mode)
+
+
+@call(84, host=True)
+def rmdir(process: Process, path: Path) -> int:
+    os.rmdir(path)
+    return 0
+
+
+@call(87, host=True)
+def unlink(process: Process, path: Path) -> int:
+    os.unlink(path)
+    return 0
+
+
+@call(263, host=True)
+def unlinkat(process: Process, directory: Directory, path: Path, flags: Int) -> int:
+    (os.rmdir if flags & AT_REMOVEDIR else os.unlink)(path, dir_fd=directory)
+    return 0
+
+
+@call(264, host=True)
+def renameat(process: Process, old_directory: Directory, old: Path, new_directory: Directory, new: Path) -> int:
+    os.rename(old, new, src_dir_fd=old_directory, dst_dir_fd=new_directory)
+    return 0
+
+
+@call(316, host=True)
+def renameat2(process: Process, old_directory: Directory, old: Path, new_directory: Directory, new: Path, flags: Int) -> int:
+    if flags:
+        return -errno.EINVAL
+    return renameat(process, old_directory, old, new_directory, new)
+
+
+@call(82, host=True)
+def rename(process: Process, old: Path, new: Path) -> int:
+    return renameat(process, None, old, None, new)
+
+
+@call(86, host=True)
+def link(process: Process, old: Path, new: Path) -> int:
+    os.link(old, new, follow_symlinks=False)
+    return 0
+
+
+@call(265, host=True)
+def linkat(process: Process, old_directory: Directory, old: Path, new_directory: Directory, new: Path, flags: Int) -> int:
+    os.link(old, new, src_dir_fd=old_directory, dst_dir_fd=new_directory, follow_symlinks=bool(flags & AT_SYMLINK_FOLLOW))
+    return 0
+
+
+@call(88, host=True)
+def symlink(process: Process, target: Path, path: Path) -> int:
+    os.symlink(target, path)
+    return 0
+
+
+@call(266, host=True)
+def symlinkat(process: Process, target: Path, directory: Directory, path: Path) -> int:
+    os.symlink(target, path, dir_fd=directory)
+    return 0
+
+
+@call(267, host=True)
+def readlinkat(process: Process, directory: Directory, path: Word, buffer: Word, size: Int) -> int:
+    """/proc/self/exe is the guest's program, not our interpreter."""
+    if size <= 0:
+        return -errno.EINVAL
+    name = process.memory.text(path) or b""
+    seen = path_at(process, path)
+    target = (seen if seen != name else os.readlink(name, dir_fd=directory))[:size]
+    process.memory.write(buffer, target, WRITE)
+    return len(target)
+
+
+@call(89, host=True)
+def readlink(process: Process, path: Word, buffer: Word, size: Int) -> int:
+    return readlinkat(process, None, path, buffer, size)
+
+
+@call(90, host=True)
+def chmod(process: Process, path: Path, mode: Int) -> int:
+    os.chmod(path, mode & 0o7777)
+    return 0
+
+
+@call(91, host=True)
+def fchmod(process: Process, fd: Int, mode: Int) -> int:
+    os.fchmod(fd, mode & 0o7777)
+    return 0
+
+
+@call(268, host=True)
+def fchmodat(process: Process, directory: Directory, path: Path, mode: Int) -> int:
+    os.chmod(path, mode & 0o7777, dir_fd=directory)
+    return 0
+
+
+@call(92, host=True)
+def chown(process: Process, path: Path, user: Int, group: Int) -> int:
+    os.chown(path, user, group)
+    return 0
+
+
+@call(93, host=True)
+def fchown(process: Process, fd: Int, user: Int, group: Int) -> int:
+    os.fchown(fd, user, group)
+    return 0
+
+
+@call(94, host=True)
+def lchown(process: Process, path: Path, user: Int, group: Int) -> int:
+    os.lchown(path, user, group)
+    return 0
+
+
+@call(260, host=True)
+def fchownat(process: Process, directory: Directory, path: Path, user: Int, group: Int, flags: Int) -> int:
+    os.chown(path, user, group, dir_fd=directory, follow_symlinks=not flags & AT_SYMLINK_NOFOLLOW)
+    return 0
+
+
+@call(133, host=True)
+def mknod(process: Process, path: Path, mode: Int, device: Word) -> int:
+    os.mknod(path, mode, device)
+    return 0
+
+
+@call(259, host=True)
+def mknodat(process: Process, directory: Directory, path: Path, mode: Int, device: Word) -> int:
+    os.mknod(path, mode, device, dir_fd=directory)
+    return 0
+
+
+def _time(seconds: int, nanoseconds: int, now: int, old: int) -> int:
+    return now if nanoseconds == UTIME_NOW else old if nanoseconds == UTIME_OMIT else seconds * 1_000_000_000 + nanoseconds
+
+
+@call(280, host=True)
+def utimensat(process: Process, directory: Int, path: Word, times: Word, flags: Int) -> int:
+    at = None if directory == AT_FDCWD or not path else directory
+    name: bytes | int = path_at(process, path) if path else directory
+    follow = not flags & AT_SYMLINK_NOFOLLOW or isinstance(name, int)
+    if not times:
+        os.utime(name, None, dir_fd=at, follow_symlinks=follow)
+        return 0
+    words = struct.unpack("<4q", process.memory.read(times, 32))
+    import time
+
+    now, old = time.time_ns(), os.stat(name, dir_fd=at, follow_symlinks=follow)
+    pair = (_time(words[0], words[1], now, old.st_atime_ns), _time(words[2], words[3], now, old.st_mtime_ns))
+    os.utime(name, ns=pair, dir_fd=at, follow_symlinks=follow)
+    return 0
+
+
+@call(79, host=True)
+def getcwd(process: Process, buffer: Word, size: Word) -> int:
+    here = os.getcwdb() + b"\0"
+    if len(here) > size:
+        return -errno.ERANGE
+    process.memory.write(buffer, here, WRITE)
+    return len(here)
+
+
+@call(80, host=True)
+def chdir(process: Process, path: Path) -> int:
+    os.chdir(path)
+    return 0
+
+
+@call(81, host=True)
+def fchdir(process: Process, fd: Int) -> int:
+    os.fchdir(fd)
+    return 0
+
+
+@call(161, host=True)
+def chroot(process: Process, path: Path) -> int:
+    return -errno.EPERM
+
+
+@call(95, host=True)
+def umask(process: Process, mode: Int) -> int:
+    return os.umask(mode & 0o777)

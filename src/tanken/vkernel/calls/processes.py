@@ -1,0 +1,230 @@
+"""Processes: fork vfork clone execve wait4 exit exit_group, thread words that a single-threaded program needs.
+
+fork(2), clone(2), execve(2), wait4(2). A guest process is a host process: fork forks the interpreter, wait4 is the host's, and a guest's
+end ends its host process with the same status.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+import sys
+
+from tanken.base.errors import InputError, UnsupportedError, UsageError
+from tanken.engine.memory import WRITE, Miss
+from tanken.vkernel.calls.table import Int, Path, Word, call
+from tanken.vkernel.process import Exited, Process
+
+CLONE_VM, CLONE_VFORK, CLONE_PARENT_SETTID, CLONE_CHILD_SETTID, CLONE_SETTLS = 0x100, 0x4000, 0x100000, 0x1000000, 0x80000
+CLONE_REFUSED = 0x10000 | 0x7E02_0000  # CLONE_THREAD; new namespaces
+ARGUMENTS = 65536
+RUSAGE = struct.Struct("<4q14q")
+
+
+def _fork(process: Process, shares: bool) -> int:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if shares:
+        return _vfork(process)
+    child = os.fork()
+    if not child:
+        process.is_child, process.on_replace = True, None
+    return child
+
+
+def _vfork(process: Process) -> int:
+    """The parent waits until the child has another program or is gone, and then sees what the child stored meanwhile."""
+    before = process.memory.fork()
+    ours, theirs = os.pipe()
+    high = _move_high(theirs)
+    child = os.fork()
+    if child:
+        os.close(high)
+        with os.fdopen(ours, "rb") as file:
+            data = file.read()
+        for at in range(0, len(data), 4104):
+            process.memory.write(int.from_bytes(data[at : at + 8], "little"), data[at + 8 : at + 4104])
+        return child
+    os.close(ours)
+    process.is_child = True
+
+    def tell() -> None:
+        process.on_replace = None
+        with os.fdopen(high, "wb") as file:
+            for number in process.memory.touched():
+                address = number << 12
+                page = process.memory.read(address, 4096)
+                try:
+                    changed = before.read(address, 4096) != page
+                except Miss:
+                    changed = False
+                if changed:
+                    file.write(address.to_bytes(8, "little") + page)
+
+    process.on_replace = tell
+    return 0
+
+
+def _move_high(fd: int) -> int:
+    """Out of the way of the guest's descriptors."""
+    import fcntl
+
+    high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 200)
+    os.close(fd)
+    return int(high)
+
+
+@call(57, host=True)
+def fork(process: Process) -> int:
+    return _fork(process, False)
+
+
+@call(58, host=True)
+def vfork(process: Process) -> int:
+    return _fork(process, True)
+
+
+def _clone(process: Process, flags: int, stack: int, parent: int, child: int, tls: int) -> int:
+    if flags & CLONE_REFUSED or (flags & CLONE_VM and not flags & CLONE_VFORK):
+        return -errno.ENOSYS
+    number = _fork(process, bool(flags & CLONE_VFORK))
+    if number:
+        if flags & CLONE_PARENT_SETTID:
+            process.memory.write(parent, struct.pack("<i", number), WRITE)
+        return number
+    if stack:
+        process.state.rsp = stack
+    if flags & CLONE_CHILD_SETTID:
+        process.memory.write(child, struct.pack("<i", os.getpid()), WRITE)
+    if flags & CLONE_SETTLS:
+        process.state.fs_base = tls
+    return 0
+
+
+@call(56, host=True)
+def clone(process: Process, flags: Word, stack: Word, parent: Word, child: Word, tls: Word) -> int:
+    return _clone(process, flags, stack, parent, child, tls)
+
+
+@call(435, host=True)
+def clone3(process: Process, arguments: Word, size: Word) -> int:
+    """Not there: libraries fall back to clone."""
+    return -errno.ENOSYS
+
+
+def _texts(process: Process, address: int) -> list[bytes]:
+    texts: list[bytes] = []
+    while address and len(texts) < ARGUMENTS:
+        pointer = process.memory.load(address + 8 * len(texts), 8)
+        if not pointer:
+            return texts
+        text = process.memory.text(pointer, 131072)
+        if text is None:
+            raise OSError(errno.E2BIG, "argument too long")
+        texts.append(text)
+    if address:
+        raise OSError(errno.E2BIG, "too many arguments")
+    return texts
+
+
+@call(59)
+def execve(process: Process, path: Path, arguments: Word, environment: Word) -> int:
+    """Dynamic programs and foreign ones, which Linux could run, are told about on standard error and refused with ELIBACC."""
+    words, variables = _texts(process, arguments), _texts(process, environment)
+    if not os.access(path, os.X_OK) or os.path.isdir(path):
+        os.stat(path)
+        return -errno.EACCES
+    try:
+        process.become(os.fsdecode(path), words, variables)
+    except UnsupportedError as error:
+        print(f"tanken run: execve: {error}", file=sys.stderr)
+        return -errno.ELIBACC
+    except (InputError, UsageError) as error:
+        return -errno.E2BIG if isinstance(error, UsageError) else -errno.ENOEXEC
+    process.directories.clear()
+    _close_on_exec()
+    return 0
+
+
+def _close_on_exec() -> None:
+    for name in os.listdir("/proc/self/fd"):
+        fd = int(name)
+        try:
+            if fd > 2 and not os.get_inheritable(fd):
+                os.close(fd)
+        except OSError:
+            continue  # the listing's own
+
+
+@call(60)
+def exit(process: Process, status: Int) -> int:
+    raise Exited(status & 255)
+
+
+@call(231)
+def exit_group(process: Process, status: Int) -> int:
+    raise Exited(status & 255)
+
+
+@call(61, host=True)
+def wait4(process: Process, child: Int, status: Word, options: Int, usage: Word) -> int:
+    """Waits where a signal may interrupt before it takes the child's status away."""
+    if not options & os.WNOHANG and process.signals.actions:
+        kind, which = (os.P_PID, child) if child > 0 else (os.P_ALL, 0) if child == -1 else (os.P_PGID, -child or os.getpgrp())
+        process.signals.waiting = True
+        os.waitid(kind, which, os.WEXITED | os.WNOWAIT | (os.WSTOPPED if options & os.WUNTRACED else 0))
+        process.signals.waiting = False
+    number, how, used = os.wait4(child, options)
+    if number and status:
+        process.memory.write(status, struct.pack("<i", how), WRITE)
+    if number and usage:
+        process.memory.write(usage, pack_usage(used), WRITE)
+    return number
+
+
+def pack_usage(used: object) -> bytes:
+    """struct rusage of Python's."""
+    numbers = tuple(used)  # type: ignore[arg-type]
+    times = [part for seconds in numbers[:2] for part in divmod(int(seconds * 1_000_000), 1_000_000)]
+    return RUSAGE.pack(*times, *(int(number) for number in numbers[2:16]))
+
+
+@call(218)
+def set_tid_address(process: Process, address: Word) -> int:
+    return os.getpid()
+
+
+@call(273)
+def set_robust_list(process: Process, head: Word, length: Word) -> int:
+    return 0 if length == 24 else -errno.EINVAL
+
+
+@call(334)
+def rseq(process: Process, area: Word, length: Int, flags: Int, signature: Int) -> int:
+    return -errno.ENOSYS
+
+
+@call(202)
+def futex(process: Process, address: Word, operation: Int, value: Int, timeout: Word) -> int:
+    """One thread alone: nobody is woken, and waiting for nobody would last for ever."""
+    if operation & 127 == 1:
+        return 0
+    if operation & 127 == 0 and process.memory.load(address, 4) != value & 0xFFFF_FFFF:
+        return -errno.EAGAIN
+    return -errno.ENOSYS
+
+
+@call(158)
+def arch_prctl(process: Process, code: Int, address: Word) -> int:
+    """ARCH_SET_FS, ARCH_GET_FS, ARCH_SET_GS, ARCH_GET_GS; what else there is (shadow stacks) is not."""
+    if code in (0x1001, 0x1002):
+        if address >= 1 << 47:
+            return -errno.EPERM
+        setattr(process.state, "gs_base" if code == 0x1001 else "fs_base", address)
+        return 0
+    if code in (0x1003, 0x1004):
+        value = process.state.fs_base if code == 0x1003 else process.state.gs_base
+        process.memory.write(address, value.to_bytes(8, "little"), WRITE)
+        return 0
+    return -errno.EINVAL

@@ -1,0 +1,151 @@
+"""Signals: rt_sigaction rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigpending rt_sigtimedwait sigaltstack kill tkill tgkill pause alarm setitimer.
+
+Linux man-pages section 2; signals are sent and blocked by the host.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import struct
+
+from tanken.engine.memory import WRITE
+from tanken.vkernel import signals
+from tanken.vkernel.calls.table import Int, Word, call
+from tanken.vkernel.process import Process
+
+
+@call(13)
+def rt_sigaction(process: Process, number: Int, new: Word, old: Word, size: Word) -> int:
+    if size != 8 or not 1 <= number < signal.NSIG or (new and number in signals.UNCATCHABLE):
+        return -errno.EINVAL
+    before = process.signals.actions.get(number) or signals.Action(_inherited(number))
+    if new:
+        handler, flags, restorer, mask = struct.unpack("<4Q", process.memory.read(new, 32))
+        if number not in (32, 33):
+            process.signals.install(number, signals.Action(handler, flags, restorer, mask))
+    if old:
+        process.memory.write(old, struct.pack("<4Q", before.handler, before.flags, before.restorer, before.mask), WRITE)
+    return 0
+
+
+def _inherited(number: int) -> int:
+    return int(number not in (32, 33) and signal.getsignal(number) == signal.SIG_IGN)
+
+
+@call(14)
+def rt_sigprocmask(process: Process, how: Int, new: Word, old: Word, size: Word) -> int:
+    if size != 8:
+        return -errno.EINVAL
+    before = process.signals.mask
+    if new:
+        mask = process.memory.load(new, 8)
+        if how not in (0, 1, 2):
+            return -errno.EINVAL
+        process.signals.block((before | mask, before & ~mask, mask)[how])
+    if old:
+        process.memory.write(old, before.to_bytes(8, "little"), WRITE)
+    return 0
+
+
+@call(15)
+def rt_sigreturn(process: Process) -> int:
+    return signals.leave(process)
+
+
+@call(127)
+def rt_sigpending(process: Process, result: Word, size: Word) -> int:
+    mask = sum(1 << number - 1 for number in signal.sigpending())
+    process.memory.write(result, mask.to_bytes(8, "little"), WRITE)
+    return 0
+
+
+def _wait(process: Process, mask: int) -> int:
+    """Take the next signal that `mask` lets through from the host while all are blocked, so that none is missed."""
+    old = process.signals.mask
+    if process.signals.pending:
+        return -errno.EINTR
+    process.signals.block((1 << 64) - 1)
+    while True:
+        number = signal.sigwait([n for n in range(1, signal.NSIG) if not mask >> n - 1 & 1 and n not in (*signals.UNCATCHABLE, *signals.SYNCHRONOUS, 32, 33)])
+        action = process.signals.actions.get(number, signals.Action())
+        if action.handler == signals.SIG_DFL and number not in (signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH):
+            raise signals.Killed(number)
+        if action.handler not in (signals.SIG_DFL, signals.SIG_IGN):
+            process.signals.pending.append(number)
+            process.signals.block(old)
+            return -errno.EINTR
+
+
+@call(130)
+def rt_sigsuspend(process: Process, mask: Word, size: Word) -> int:
+    return _wait(process, process.memory.load(mask, 8))
+
+
+@call(34)
+def pause(process: Process) -> int:
+    return _wait(process, process.signals.mask)
+
+
+@call(128)
+def rt_sigtimedwait(process: Process, wanted: Word, info: Word, timeout: Word, size: Word) -> int:
+    mask = process.memory.load(wanted, 8)
+    numbers = [n for n in range(1, signal.NSIG) if mask >> n - 1 & 1]
+    seconds, nanoseconds = struct.unpack("<qq", process.memory.read(timeout, 16)) if timeout else (1 << 30, 0)
+    got = signal.sigtimedwait(numbers, seconds + nanoseconds / 1e9)
+    if got is None:
+        return -errno.EAGAIN
+    if info:
+        process.memory.write(info, struct.pack("<iii", got.si_signo, got.si_errno, got.si_code).ljust(128, b"\0"), WRITE)
+    return got.si_signo
+
+
+@call(131)
+def sigaltstack(process: Process, new: Word, old: Word) -> int:
+    base, flags, size = process.signals.stack
+    if new:
+        process.signals.stack = struct.unpack("<QI4xQ", process.memory.read(new, 24))
+    if old:
+        process.memory.write(old, struct.pack("<QI4xQ", base, flags, size), WRITE)
+    return 0
+
+
+@call(62, host=True)
+def kill(process: Process, target: Int, number: Int) -> int:
+    own = target == os.getpid()
+    if own and number in signals.SYNCHRONOUS:
+        return _synchronous(process, number)
+    os.kill(target, number)
+    return 0
+
+
+def _synchronous(process: Process, number: int) -> int:
+    """To itself: these do not go through the host, whose own faults they would be."""
+    process.signals.pending.append(number)
+    return 0
+
+
+@call(200, host=True)
+def tkill(process: Process, target: Int, number: Int) -> int:
+    return kill(process, target, number)
+
+
+@call(234, host=True)
+def tgkill(process: Process, group: Int, target: Int, number: Int) -> int:
+    return kill(process, target, number)
+
+
+@call(37, host=True)
+def alarm(process: Process, seconds: Int) -> int:
+    return signal.alarm(seconds)
+
+
+@call(38, host=True)
+def setitimer(process: Process, which: Int, new: Word, old: Word) -> int:
+    interval, more, first, rest = struct.unpack("<4q", process.memory.read(new, 32)) if new else (0, 0, 0, 0)
+    before = signal.setitimer(which, first + rest / 1e6, interval + more / 1e6)
+    if old:
+        parts = [part for value in (before[1], before[0]) for part in divmod(int(value * 1e6), 1_000_000)]
+        process.memory.write(old, struct.pack("<4q", *parts), WRITE)
+    return 0

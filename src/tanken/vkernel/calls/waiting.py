@@ -1,0 +1,81 @@
+"""Waiting for descriptors: poll ppoll select pselect6.
+
+poll(2), select(2); the host waits.
+"""
+
+from __future__ import annotations
+
+import errno
+import select as host_select
+import struct
+
+from tanken.engine.memory import WRITE
+from tanken.vkernel.calls.table import Int, Word, call
+from tanken.vkernel.process import Process
+
+LARGEST = 4096
+POLLNVAL = 32
+
+
+def _poll(process: Process, address: int, count: int, milliseconds: float | None) -> int:
+    if count > LARGEST:
+        return -errno.EINVAL
+    rows = [struct.unpack("<ihh", process.memory.read(address + 8 * n, 8)) for n in range(count)]
+    poll = host_select.poll()
+    wanted: dict[int, int] = {}
+    for fd, events, _ in rows:
+        if fd >= 0:
+            wanted[fd] = wanted.get(fd, 0) | events & 0x7FFF
+            poll.register(fd, wanted[fd])
+    process.signals.waiting = not process.signals.pending
+    found = dict(poll.poll(milliseconds))
+    process.signals.waiting = False
+    ready = 0
+    for n, (fd, events, _) in enumerate(rows):
+        result = found.get(fd, 0) & (events | 0x38) if fd >= 0 else 0
+        ready += bool(result)
+        process.memory.write(address + 8 * n + 6, struct.pack("<h", result), WRITE)
+    return ready
+
+
+def _timeout(process: Process, address: int, unit: int) -> float | None:
+    if not address:
+        return None
+    seconds, rest = struct.unpack("<qq", process.memory.read(address, 16))
+    return float(max(seconds * 1000 + rest * 1000 / unit, 0))
+
+
+@call(7, host=True)
+def poll(process: Process, rows: Word, count: Word, timeout: Int) -> int:
+    return _poll(process, rows, count, None if timeout < 0 else timeout)
+
+
+@call(271, host=True)
+def ppoll(process: Process, rows: Word, count: Word, timeout: Word, mask: Word) -> int:
+    """The mask is not changed meanwhile."""
+    return _poll(process, rows, count, _timeout(process, timeout, 1_000_000_000))
+
+
+def _select(process: Process, count: int, sets: tuple[int, int, int], milliseconds: float | None) -> int:
+    if not 0 <= count <= 1024:
+        return -errno.EINVAL
+    size = (count + 63) // 64 * 8
+    asked = [int.from_bytes(process.memory.read(address, size), "little") if address and size else 0 for address in sets]
+    lists = [[fd for fd in range(count) if bits >> fd & 1] for bits in asked]
+    process.signals.waiting = not process.signals.pending
+    found = host_select.select(*lists, None if milliseconds is None else milliseconds / 1000)
+    process.signals.waiting = False
+    for address, ready in zip(sets, found, strict=True):
+        if address and size:
+            process.memory.write(address, sum(1 << fd for fd in ready).to_bytes(size, "little"), WRITE)
+    return sum(map(len, found))
+
+
+@call(23, host=True)
+def select(process: Process, count: Int, readable: Word, writable: Word, special: Word, timeout: Word) -> int:
+    return _select(process, count, (readable, writable, special), _timeout(process, timeout, 1_000_000))
+
+
+@call(270, host=True)
+def pselect6(process: Process, count: Int, readable: Word, writable: Word, special: Word, timeout: Word, mask: Word) -> int:
+    return _select(process, count, (readable, writable, special), _timeout(process, timeout, 1_000_000_000))

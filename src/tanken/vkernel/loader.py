@@ -1,0 +1,161 @@
+"""Loading a program: a static x86-64 ELF, or a script whose first line names one, into a fresh address space with its first stack.
+
+ELF specification (System V gABI, chapter 5), System V ABI AMD64 supplement 3.4.1 (initial stack), execve(2) (scripts, limits).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tanken.base.errors import InputError, UnsupportedError, UsageError
+from tanken.engine.memory import EXEC, OFFSET, PAGE, READ, TOP, WRITE, AddressSpace
+
+PT_LOAD, PT_INTERP, PT_PHDR = 1, 3, 6
+ET_EXEC, ET_DYN, EM_X86_64 = 2, 3, 62
+PIE_BASE = 0x5555_5555_4000  # where Linux puts position-independent programs when it does not randomise
+STACK_SIZE = 8 << 20
+ARGUMENT_LIMIT = 2 << 20  # bytes of arguments and environment: a quarter of the stack
+SCRIPT_LINE, SCRIPT_DEPTH = 256, 4
+LARGEST_IMAGE = 1 << 32
+MACHINES = {3: "i386", 8: "MIPS", 20: "PowerPC", 21: "PowerPC64", 40: "ARM", 43: "SPARC V9", 183: "AArch64", 243: "RISC-V"}
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A row of the program header table."""
+
+    type: int
+    flags: int
+    offset: int
+    address: int
+    file_size: int
+    memory_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A loaded program: where it begins, what it is called, and its memory."""
+
+    memory: AddressSpace
+    entry: int
+    stack: int
+    end: int  # of the highest segment: where the break begins
+    path: str
+    arguments: tuple[bytes, ...]
+
+
+def _segments(data: bytes, name: str) -> tuple[int, int, int, list[Segment]]:
+    """(type, entry, address of the program headers in the file, segments) of an x86-64 ELF."""
+    if len(data) < 64:
+        raise InputError(f"an ELF of {len(data)} bytes", wanted="at least the 64 of its header", where=name)
+    bits, order = data[4], data[5]
+    kind, machine = struct.unpack_from("<HH" if order == 1 else ">HH", data, 16)
+    if (bits, order, machine) != (2, 1, EM_X86_64):
+        raise UnsupportedError(f"a program for {MACHINES.get(machine, f'machine {machine}')}, {bits * 32} bits", wanted="x86-64", where=name)
+    if kind not in (ET_EXEC, ET_DYN):
+        raise InputError(f"an ELF of type {kind}", wanted="a program (type 2 or 3)", where=name)
+    entry, headers = struct.unpack_from("<QQ", data, 24)
+    size, count = struct.unpack_from("<HH", data, 54)
+    if size != 56 or not count or headers + size * count > len(data):
+        raise InputError(f"{count} program headers of {size} bytes at {headers:#x}", wanted="headers of 56 bytes inside the file", where=name)
+    rows = [struct.unpack_from("<IIQQQQQ", data, headers + 56 * n) for n in range(count)]
+    return kind, entry, headers, [Segment(row[0], row[1], row[2], row[3], row[5], row[6]) for row in rows]
+
+
+def read_program(path: str) -> bytes:
+    """The bytes of an executable file; one clear error for what cannot be one."""
+    try:
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            raise InputError("a directory", wanted="a program", where=path)
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", wanted="a program", where=path) from error
+    except ValueError as error:
+        raise UsageError(f"the path {path!r}: {error}") from error
+    if not data:
+        raise InputError("an empty file", wanted="a program", where=path)
+    return data
+
+
+def load(path: str, arguments: Sequence[bytes], environment: Sequence[bytes], space: Callable[[], AddressSpace] = AddressSpace) -> Image:
+    """Load `path`, through the interpreters of scripts; InputError for what is no program, UnsupportedError for what is not done yet."""
+    arguments = list(arguments)
+    for _ in range(SCRIPT_DEPTH):
+        data = read_program(path)
+        if data[:2] != b"#!":
+            break
+        line = data[2:SCRIPT_LINE].split(b"\n")[0].strip().split(None, 1)
+        if not line:
+            raise InputError("#! without an interpreter", where=path)
+        arguments = [*line, os.fsencode(path), *arguments[1:]]
+        path = os.fsdecode(line[0])
+    if data[:4] != b"\x7fELF":
+        raise InputError(f"begins with {data[:4].hex(' ')}", wanted="an ELF program, or a script that begins with #!", where=path)
+    return _load_elf(data, path, arguments, environment, space())
+
+
+def _load_elf(data: bytes, path: str, arguments: Sequence[bytes], environment: Sequence[bytes], memory: AddressSpace) -> Image:
+    kind, entry, headers, segments = _segments(data, path)
+    if any(segment.type == PT_INTERP for segment in segments):
+        raise UnsupportedError("a dynamically linked program", wanted="a static one", where=path, hint="shared libraries are not supported yet")
+    loads = [segment for segment in segments if segment.type == PT_LOAD and segment.memory_size]
+    if not loads:
+        raise InputError("no segment to load", where=path)
+    base = PIE_BASE if kind == ET_DYN else 0
+    for segment in loads:
+        _check(segment, base, len(data), path)
+    for segment in loads:
+        _map(memory, segment, base, data)
+    end = max(base + segment.address + segment.memory_size for segment in loads)
+    table = next((base + s.address + headers - s.offset for s in loads if s.offset <= headers < s.offset + s.file_size), 0)
+    auxiliary = {3: table, 4: 56, 5: len(segments), 6: PAGE, 7: 0, 8: 0, 9: base + entry, 17: 100, 23: 0, 26: 0}
+    stack = _stack(memory, path, arguments, environment, auxiliary)
+    return Image(memory, base + entry, stack, end, os.path.realpath(path), tuple(arguments))
+
+
+def _check(segment: Segment, base: int, size: int, path: str) -> None:
+    where = f"{path}: segment at {segment.address:#x}"
+    if segment.offset + segment.file_size > size:
+        raise InputError(f"bytes {segment.offset:#x} to {segment.offset + segment.file_size:#x} of a file of {size:#x}", where=where, hint="truncated?")
+    if segment.file_size > segment.memory_size:
+        raise InputError(f"{segment.file_size:#x} bytes of file for {segment.memory_size:#x} of memory", where=where)
+    if segment.memory_size > LARGEST_IMAGE or base + segment.address + segment.memory_size > TOP - STACK_SIZE - PAGE:
+        raise InputError(f"{segment.memory_size:#x} bytes", wanted="addresses of a user program", where=where)
+    if (segment.offset - segment.address) & OFFSET:
+        raise InputError(f"file offset {segment.offset:#x}", wanted="the same place in a page as the address", where=where)
+
+
+def _map(memory: AddressSpace, segment: Segment, base: int, data: bytes) -> None:
+    start = base + segment.address & ~OFFSET
+    before = base + segment.address - start
+    rights = (READ if segment.flags & 4 else 0) | (WRITE if segment.flags & 2 else 0) | (EXEC if segment.flags & 1 else 0)
+    content = data[segment.offset - before : segment.offset + segment.file_size]
+    memory.map(start, before + segment.memory_size, rights, content)
+
+
+def _stack(memory: AddressSpace, path: str, arguments: Sequence[bytes], environment: Sequence[bytes], auxiliary: dict[int, int]) -> int:
+    """Strings at the top, below them the auxiliary vector, environment and arguments; the stack pointer's first value."""
+    if sum(map(len, (*arguments, *environment))) + 9 * (len(arguments) + len(environment)) > ARGUMENT_LIMIT:
+        raise UsageError("arguments and environment too long", wanted=f"at most {ARGUMENT_LIMIT} bytes")
+    memory.map(TOP - STACK_SIZE, STACK_SIZE, READ | WRITE)
+    at = TOP - 16
+
+    def put(data: bytes) -> int:
+        nonlocal at
+        at -= len(data)
+        memory.write(at, data)
+        return at
+
+    name, platform, random = put(os.fsencode(path) + b"\0"), put(b"x86_64\0"), put(os.urandom(16))
+    variables = [put(text + b"\0") for text in environment]
+    words = [put(text + b"\0") for text in arguments]
+    auxiliary |= {11: os.getuid(), 12: os.geteuid(), 13: os.getgid(), 14: os.getegid(), 15: platform, 16: 0x0788_8111, 25: random, 31: name}
+    vector = [len(words), *words, 0, *variables, 0, *(number for pair in auxiliary.items() for number in pair), 0, 0]
+    at = (at & ~15) - (len(vector) * 8 + 15 & ~15)
+    memory.write(at, struct.pack(f"<{len(vector)}Q", *vector))
+    return at

@@ -1,0 +1,173 @@
+"""Signals: the host's signals are the guest's; handlers run in the guest on a frame as Linux lays it out.
+
+signal(7), sigaction(2), and the ucontext of the x86-64 kernel ABI (struct rt_sigframe: return address, ucontext, siginfo, FXSAVE image).
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import struct
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+from tanken.engine.memory import WRITE, Miss
+
+if TYPE_CHECKING:
+    from tanken.vkernel.process import Process
+
+SIG_DFL, SIG_IGN = 0, 1
+SA_SIGINFO, SA_ONSTACK, SA_RESTART, SA_NODEFER, SA_RESETHAND = 4, 0x0800_0000, 0x1000_0000, 0x4000_0000, 0x8000_0000
+UNCATCHABLE = (signal.SIGKILL, signal.SIGSTOP)
+SYNCHRONOUS = (signal.SIGSEGV, signal.SIGFPE, signal.SIGILL, signal.SIGBUS, signal.SIGTRAP)
+RED_ZONE = 128
+ORDER = (8, 9, 10, 11, 12, 13, 14, 15, 7, 6, 5, 3, 2, 0, 1, 4)  # registers as struct sigcontext has them, RIP and flags follow
+CONTEXT = struct.Struct("<QQQIIQ 18Q 4H 4Q 8Q Q Q")  # flags, link, stack; sigcontext; fpstate and reserved; mask
+
+
+class Killed(Exception):
+    """A signal whose default is to end the process."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What the guest asked for: handler's address, flags, restorer, mask."""
+
+    handler: int = SIG_DFL
+    flags: int = 0
+    restorer: int = 0
+    mask: int = 0
+
+
+@dataclass
+class Signals:
+    """Of one process: actions by number, what is blocked, what waits; `waiting` is true while a call may be interrupted."""
+
+    actions: dict[int, Action] = field(default_factory=dict)
+    mask: int = 0
+    pending: list[int] = field(default_factory=list)
+    waiting: bool = False
+    stack: tuple[int, int, int] = (0, 2, 0)  # sigaltstack: address, flags (disabled), size
+
+    def arrive(self, number: int, _frame: object = None) -> None:
+        """The host's handler."""
+        self.pending.append(number)
+        if self.waiting:
+            self.waiting = False
+            raise InterruptedError(4, "interrupted")
+
+    def install(self, number: int, action: Action) -> None:
+        """Let the host do the same, or tell us."""
+        self.actions[number] = action
+        if number in SYNCHRONOUS:
+            return
+        if action.handler in (SIG_DFL, SIG_IGN):
+            signal.signal(number, signal.SIG_IGN if action.handler else signal.SIG_DFL)
+        else:
+            signal.signal(number, self.arrive)
+
+    def forget_handlers(self) -> None:
+        """execve: what was caught becomes default, what was ignored stays."""
+        for number, action in list(self.actions.items()):
+            if action.handler not in (SIG_DFL, SIG_IGN):
+                self.install(number, Action())
+
+    def block(self, mask: int) -> None:
+        """The blocked set, here and on the host."""
+        self.mask = mask & ~(1 << signal.SIGKILL - 1 | 1 << signal.SIGSTOP - 1)
+        numbers = {n for n in range(1, signal.NSIG) if self.mask >> n - 1 & 1 and n not in SYNCHRONOUS and n not in (32, 33)}
+        signal.pthread_sigmask(signal.SIG_SETMASK, numbers)
+
+
+def start() -> None:
+    """Undo what Python's start did to signals."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def die(number: int) -> NoReturn:
+    """End the host process by this signal."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    if number not in UNCATCHABLE:
+        signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)
+
+
+def deliver(process: Process) -> None:
+    """Enter the guest's handlers for what has arrived, the last one first to run."""
+    signals = process.signals
+    waiting, signals.pending = signals.pending, []
+    for number in waiting:
+        action = signals.actions.get(number, Action())
+        if action.handler == SIG_IGN:
+            continue
+        if action.handler == SIG_DFL:
+            raise Killed(number)
+        if not _enter(process, number, action, 0, 0):
+            raise Killed(signal.SIGSEGV)
+
+
+def strike(process: Process, number: int, address: int) -> bool:
+    """A fault of the guest's own: true where its handler was entered."""
+    action = process.signals.actions.get(number, Action())
+    blocked = process.signals.mask >> number - 1 & 1
+    return action.handler not in (SIG_DFL, SIG_IGN) and not blocked and _enter(process, number, action, 1, address)
+
+
+def _enter(process: Process, number: int, action: Action, code: int, address: int) -> bool:
+    state, signals, memory = process.state, process.signals, process.memory
+    base, flags, size = signals.stack
+    top = state.rsp - RED_ZONE
+    if action.flags & SA_ONSTACK and not flags & 2 and not base <= state.rsp < base + size:
+        top = base + size
+    floats = top - 512 & ~63
+    frame = (floats - 8 - CONTEXT.size - 128 & ~15) - 8
+    if frame < 0:
+        return False
+    registers = [state.regs[n] for n in ORDER]
+    context = CONTEXT.pack(
+        0, 0, base, flags, 0, size, *registers, state.rip, state.rflags, 0x33, 0, 0, 0x2B, 0, 0, signals.mask, address, floats, *[0] * 8, signals.mask
+    )
+    info = struct.pack("<iii4xQ", number, 0, code, address).ljust(128, b"\0")
+    try:
+        memory.write(floats, _floats(process), WRITE)
+        memory.write(frame, struct.pack("<Q", action.restorer) + context + info, WRITE)
+    except Miss:
+        return False
+    state.rsp, state.rip, state.df = frame, action.handler, 0
+    state.rdi, state.rsi, state.rdx, state.rax = number, frame + 8 + len(context), frame + 8, 0
+    signals.block(signals.mask | action.mask | (0 if action.flags & SA_NODEFER else 1 << number - 1))
+    if action.flags & SA_RESETHAND:
+        signals.install(number, Action())
+    return True
+
+
+def _floats(process: Process) -> bytes:
+    """The FXSAVE image without x87 registers: programs for this kernel keep no values there over a handler."""
+    state = process.state
+    head = struct.pack("<HHB3x16xII", state.fpu_control, state.fpu_status | state.fpu_top << 11, state.fpu_valid, state.mxcsr, 0xFFFF)
+    return (head + bytes(128) + b"".join(value.to_bytes(16, "little") for value in state.xmm)).ljust(512, b"\0")
+
+
+def leave(process: Process) -> int:
+    """rt_sigreturn: everything as the frame says; the value of RAX."""
+    state = process.state
+    words = CONTEXT.unpack(process.memory.read(state.rsp, CONTEXT.size))
+    for number, value in zip(ORDER, words[6:22], strict=True):
+        state.regs[number] = value
+    state.rip, state.rflags = words[22], words[23]
+    floats = words[32]
+    with suppress(Miss):
+        image = process.memory.read(floats, 512)
+        state.mxcsr = int.from_bytes(image[24:28], "little")
+        state.xmm[:] = [int.from_bytes(image[160 + 16 * n : 176 + 16 * n], "little") for n in range(16)]
+    process.signals.block(words[-1])
+    return state.rax
