@@ -317,6 +317,8 @@ def _destination(m: _Maker) -> None:
 
 def _rounding(m: _Maker) -> None:
     m.case.mxcsr = 0x1F80 | m.rng.choice((0, 0, m.rng.randrange(4) << 13)) | m.rng.choice((0, m.rng.randrange(64)))
+    if m.rng.random() < 0.25:
+        m.case.mxcsr ^= m.rng.choice((0x40, 0x8000, 0x8040, 0x80 << m.rng.randrange(6), 0x1F80))
 
 
 def _control(m: _Maker, address: int | None) -> None:

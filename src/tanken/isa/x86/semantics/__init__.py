@@ -15,7 +15,7 @@ from tanken.isa.x86.semantics.registry import SEMANTICS, Semantic
 
 FAMILIES = (
     "move", "alu", "shift", "multiply", "bits", "string", "control", "stack", "flags", "convert", "system",
-    "sse_move", "sse_integer",
+    "sse_move", "sse_integer", "sse_float",
 )  # fmt: skip
 
 
