@@ -409,6 +409,9 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
         elif not is_register and flags & L.F_NEED_REG:
             fault = L.NEEDS_REGISTER
             cursor = first
+        elif flags & L.F_NO_OPERAND:
+            fault = L.NO_MEANING
+            cursor = first
 
     # The immediate.
     imm = 0
@@ -425,6 +428,8 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
             size = 2 if osize == 2 else 4
         elif kind == L.I_V:
             size = osize
+        elif kind == L.I_D:
+            size = 4
         elif kind == L.I_WB:
             size = 3
         elif kind == L.I_O:

@@ -128,20 +128,21 @@ F_GATHER = 1 << 46
 F_TILE_SIB = 1 << 47
 F_FAR_W = 1 << 48
 F_VEC_LENGTH = 1 << 49  # the text depends on the vector length
+F_NO_OPERAND = 1 << 50  # an operand is never valid here: it shows as (bad), and one byte is eaten
 
 # Size codes: values up to 64 are bytes; these depend on the instruction.
 S_V, S_Z, S_Y, S_X, S_X2, S_X4, S_X8, S_A, S_P, S_M, S_A2 = range(100, 111)
 
 # Operand sources.
 (O_NONE, O_REG, O_RM, O_VVVV, O_IS4, O_OPC, O_FIXED, O_IMM, O_IMM2, O_IMM4, O_REL, O_MOFFS, O_FAR, O_SI, O_DI,
- O_ONE, O_XLAT, O_PORT, O_MASK) = range(19)  # fmt: skip
+ O_ONE, O_XLAT, O_PORT, O_MASK, O_BAD) = range(20)  # fmt: skip
 
 # Register files; the file of a general or vector register follows from its size.
 (R_GPR, R_SEG, R_CR, R_DR, R_TR, R_ST, R_MM, R_VEC, R_K, R_BND, R_TMM) = range(11)
 FILES = ("gpr", "seg", "cr", "dr", "tr", "st", "mm", "xmm", "k", "bnd", "tmm")
 
 # Immediates.
-(I_NONE, I_B, I_BS, I_W, I_Z, I_V, I_JB, I_JZ, I_AP, I_WB, I_O, I_BB, I_IS4) = range(13)
+(I_NONE, I_B, I_BS, I_W, I_Z, I_V, I_JB, I_JZ, I_AP, I_WB, I_O, I_BB, I_IS4, I_D) = range(14)
 
 # Trie nodes; a node has that many children.
 (N_MODE, N_PREFIX, N_REG, N_MOD, N_RM, N_W, N_L, N_OSIZE, N_ASIZE, N_REXB, N_RIP) = range(11)

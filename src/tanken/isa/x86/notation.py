@@ -20,7 +20,7 @@ FIXED = {
 }  # fmt: skip
 SEGMENTS = {"ES": 0, "CS": 1, "SS": 2, "DS": 3, "FS": 4, "GS": 5}
 PLAIN = {
-    "1": L.O_ONE, "XLAT": L.O_XLAT, "DX": L.O_PORT,
+    "1": L.O_ONE, "XLAT": L.O_XLAT, "DX": L.O_PORT, "BAD": L.O_BAD,
 }  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def parse_operand(text: str) -> OperandCode:
     if code in SEGMENTS:
         return OperandCode(text, L.O_FIXED, L.R_SEG, SEGMENTS[code], 2, 2, access, "")
     if code in PLAIN:
-        size = {"1": 1, "XLAT": 1, "DX": 2}[code]
+        size = {"1": 1, "XLAT": 1, "DX": 2, "BAD": 0}[code]
         return OperandCode(text, PLAIN[code], L.R_GPR, 2, size, size, access, "")
     if code == "ST":
         return OperandCode(text, L.O_FIXED, L.R_ST, 8, 10, 10, access, "")
@@ -78,7 +78,7 @@ def parse_operand(text: str) -> OperandCode:
     letter, kind = code[0], code[1:]
     if letter == "I":
         source = {"2": L.O_IMM2, "4": L.O_IMM4}.get(kind[-1:], L.O_IMM)
-        size = {"b": 1, "bs": L.S_V, "w": 2, "z": L.S_V, "v": L.S_V}[kind.rstrip("24")]
+        size = {"b": 1, "bs": L.S_V, "w": 2, "z": L.S_V, "v": L.S_V, "d": 4}[kind.rstrip("24")]
         return OperandCode(text, source, L.R_GPR, 0, size, size, access, "")
     if letter == "J":
         return OperandCode(text, L.O_REL, L.R_GPR, 0, 0, 0, access, "")

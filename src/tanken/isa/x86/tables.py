@@ -199,6 +199,8 @@ def _operand_flags(operand: OperandCode) -> int:
         flags |= L.F_ASIZE
     elif operand.source == L.O_MOFFS:
         flags |= L.F_ADDR_SHOWN
+    elif operand.source == L.O_BAD:
+        flags |= L.F_NO_OPERAND
     if operand.file in (L.R_CR, L.R_DR, L.R_TR):
         flags |= L.F_MOD_IGNORED
     if operand.register_size == L.S_A and operand.source != L.O_RM:
@@ -206,7 +208,7 @@ def _operand_flags(operand: OperandCode) -> int:
     return flags
 
 
-IMMEDIATES = {"b": L.I_B, "bs": L.I_BS, "w": L.I_W, "z": L.I_Z, "v": L.I_V}
+IMMEDIATES = {"b": L.I_B, "bs": L.I_BS, "w": L.I_W, "z": L.I_Z, "v": L.I_V, "d": L.I_D}
 
 
 def _immediate(form: Form) -> int:

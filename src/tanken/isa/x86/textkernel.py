@@ -487,6 +487,8 @@ def put_implied(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, 
     if source == L.O_ONE:
         buf[p] = 49
         return p + 1
+    if source == L.O_BAD:
+        return put_word(T, B, buf, p, N.W_BAD)
     if source == L.O_PORT:
         if att:
             buf[p] = 40
