@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import isqrt
 
 INVALID, DENORMAL, ZERO_DIVIDE, OVERFLOW, UNDERFLOW, INEXACT = (1 << bit for bit in range(6))
+AWAY = 1 << 9  # beside INEXACT: the result is greater in size than the exact one (the place of C1 in the x87 status word)
 NEAREST, DOWN, UP, TO_ZERO = range(4)  # the rounding control of MXCSR and of the x87 control word
 
 Result = tuple[int, int]  # the bits and the exceptions
@@ -73,11 +74,12 @@ class Control:
     denormals_are_zero: bool = False
     flush_to_zero: bool = False
     precision: int = 0  # digits of the significand, 0 for the format's own
+    larger_nan: bool = False  # of two NaNs take the quiet, else the larger one, as the x87 does; else the first
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number taken apart: `significand` times two to the `exponent`; or "inf", "nan"."""
+    """A number taken apart: `significand` times two to the `exponent`; or "inf", "nan", "bad" (no number of the 80-bit format)."""
 
     kind: str
     sign: int
@@ -97,9 +99,11 @@ class Number:
 
 
 def take_apart(bits: int, form: Format, zero_denormals: bool = False) -> Number:
-    """The number behind `bits`; the 80-bit format's unsupported ones are signalling NaNs."""
+    """The number behind `bits`."""
     sign, exponent, field = bits >> form.width - 1, bits >> form.field & form.top, bits & (1 << form.field) - 1
     fraction = field & (1 << form.fraction) - 1
+    if form.explicit and exponent and not field & form.unit:
+        return Number("bad", sign, 0, 0, bits, form)
     if exponent == form.top:
         return Number("nan" if fraction else "inf", sign, 0, 0, bits, form)
     if exponent == 0:
@@ -109,17 +113,19 @@ def take_apart(bits: int, form: Format, zero_denormals: bool = False) -> Number:
     return Number("number", sign, fraction | 1 << form.fraction, exponent - form.bias - form.fraction, bits, form)
 
 
-def shift_rounded(value: int, shift: int, sign: int, rounding: int) -> tuple[int, bool]:
-    """`value` shifted right by `shift` (left by less than 0) and rounded; whether anything was lost."""
+def shift_rounded(value: int, shift: int, sign: int, rounding: int) -> Result:
+    """`value` shifted right by `shift` (left by less than 0) and rounded; INEXACT, perhaps with AWAY, where anything was lost."""
     if shift <= 0:
-        return value << -shift, False
+        return value << -shift, 0
     kept, lost = value >> shift, value & (1 << shift) - 1
     if not lost:
-        return kept, False
+        return kept, 0
     half = 1 << shift - 1
     if rounding == NEAREST:
-        return kept + (lost > half or (lost == half and kept & 1)), True
-    return kept + (rounding == (DOWN if sign else UP)), True
+        away = lost > half or (lost == half and kept & 1 == 1)
+    else:
+        away = rounding == (DOWN if sign else UP)
+    return kept + away, INEXACT | AWAY if away else INEXACT
 
 
 def rounded(sign: int, value: int, exponent: int, form: Format, control: Control) -> Result:
@@ -142,9 +148,9 @@ def rounded(sign: int, value: int, exponent: int, form: Format, control: Control
     if biased >= form.top:
         away = control.rounding == NEAREST or control.rounding == (DOWN if sign else UP)
         largest = form.largest(sign) & ~((1 << form.fraction + 1 - digits) - 1)
-        return form.infinity(sign) if away else largest, OVERFLOW | INEXACT
+        return (form.infinity(sign), OVERFLOW | INEXACT | AWAY) if away else (largest, OVERFLOW | INEXACT)
     field = kept if form.explicit else kept & (1 << form.fraction) - 1
-    return form.pack(sign, biased, field), (INEXACT if lost else 0) | (UNDERFLOW if tiny and lost else 0)
+    return form.pack(sign, biased, field), lost | (UNDERFLOW if tiny and lost else 0)
 
 
 def _stays_tiny(sign: int, value: int, exponent: int, leading: int, digits: int, lowest: int, control: Control) -> bool:
@@ -153,12 +159,19 @@ def _stays_tiny(sign: int, value: int, exponent: int, leading: int, digits: int,
     return not (kept >> digits and leading + 1 == lowest)
 
 
-def _nan(*numbers: Number) -> Result | None:
-    """The first NaN, quieted; None where there is none."""
-    for number in numbers:
-        if number.kind == "nan":
-            return number.bits | number.format.quiet, INVALID if any(other.signalling for other in numbers) else 0
-    return None
+def _nan(control: Control, *numbers: Number) -> Result | None:
+    """A NaN of them, quieted; None where there is none."""
+    nans = [number for number in numbers if number.kind == "nan"]
+    if any(number.kind == "bad" for number in numbers):
+        return numbers[0].format.default_nan(), INVALID
+    if not nans:
+        return None
+    chosen = nans[0]
+    if control.larger_nan:
+        quiet = [number for number in nans if not number.signalling]
+        fraction = (1 << chosen.format.fraction) - 1
+        chosen = max(quiet or nans, key=lambda number: (number.bits & fraction, -number.sign))
+    return chosen.bits | chosen.format.quiet, INVALID if any(number.signalling for number in nans) else 0
 
 
 def _denormals(*numbers: Number) -> int:
@@ -171,7 +184,7 @@ def _operands(form: Format, control: Control, *operands: int) -> list[Number]:
 
 def add(a: int, b: int, form: Format, control: Control) -> Result:
     x, y = _operands(form, control, a, b)
-    nan = _nan(x, y)
+    nan = _nan(control, x, y)
     if nan:
         return nan
     if x.kind == "inf" or y.kind == "inf":
@@ -195,7 +208,7 @@ def sub(a: int, b: int, form: Format, control: Control) -> Result:
 
 def mul(a: int, b: int, form: Format, control: Control) -> Result:
     x, y = _operands(form, control, a, b)
-    nan = _nan(x, y)
+    nan = _nan(control, x, y)
     if nan:
         return nan
     sign = x.sign ^ y.sign
@@ -209,7 +222,7 @@ def mul(a: int, b: int, form: Format, control: Control) -> Result:
 
 def div(a: int, b: int, form: Format, control: Control) -> Result:
     x, y = _operands(form, control, a, b)
-    nan = _nan(x, y)
+    nan = _nan(control, x, y)
     if nan:
         return nan
     sign = x.sign ^ y.sign
@@ -229,7 +242,7 @@ def div(a: int, b: int, form: Format, control: Control) -> Result:
 
 def sqrt(a: int, form: Format, control: Control) -> Result:
     (x,) = _operands(form, control, a)
-    nan = _nan(x)
+    nan = _nan(control, x)
     if nan:
         return nan
     if x.kind == "number" and not x.significand:
@@ -251,6 +264,8 @@ LESS, EQUAL, GREATER, UNORDERED = range(4)
 def order(a: int, b: int, form: Format, control: Control) -> Result:
     """LESS, EQUAL, GREATER or UNORDERED; INVALID for signalling NaNs only."""
     x, y = _operands(form, control, a, b)
+    if x.kind == "bad" or y.kind == "bad":
+        return UNORDERED, INVALID
     if x.kind == "nan" or y.kind == "nan":
         return UNORDERED, INVALID if x.signalling or y.signalling else 0
     flags = _denormals(x, y)
@@ -293,12 +308,14 @@ def to_integer(a: int, form: Format, control: Control, width: int) -> Result:
     value = -value if x.sign else value
     if not -indefinite <= value < indefinite:
         return indefinite, INVALID
-    return value & (1 << width) - 1, INEXACT if lost else 0
+    return value & (1 << width) - 1, lost
 
 
 def convert(a: int, source: Format, target: Format, control: Control) -> Result:
     """The number in another format; of a NaN the upper digits."""
     (x,) = _operands(source, control, a)
+    if x.kind == "bad":
+        return target.default_nan(), INVALID
     if x.kind == "nan":
         shift = target.fraction - source.fraction
         fraction = x.bits & (1 << source.fraction) - 1
@@ -313,11 +330,11 @@ def convert(a: int, source: Format, target: Format, control: Control) -> Result:
 def integral(a: int, form: Format, control: Control) -> Result:
     """The integer that the rounding says, in the same format; a zero keeps the sign."""
     (x,) = _operands(form, control, a)
-    nan = _nan(x)
+    nan = _nan(control, x)
     if nan:
         return nan
     if x.kind == "inf" or x.exponent >= 0 or not x.significand:
         return x.bits, 0
     value, lost = shift_rounded(x.significand, -x.exponent, x.sign, control.rounding)
     bits, _ = rounded(x.sign, value, 0, form, Control())
-    return bits, INEXACT if lost else 0
+    return bits, lost

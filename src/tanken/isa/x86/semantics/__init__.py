@@ -15,8 +15,9 @@ from tanken.isa.x86.semantics.registry import SEMANTICS, Semantic
 
 FAMILIES = (
     "move", "alu", "shift", "multiply", "bits", "string", "control", "stack", "flags", "convert", "system",
-    "sse_move", "sse_integer", "sse_float",
+    "sse_move", "sse_integer", "sse_float", "legacy",
 )  # fmt: skip
+VEX_INTEGER = frozenset("andn bextr blsi blsmsk blsr bzhi mulx pdep pext rorx sarx shlx shrx".split())
 
 
 def find(inst: Inst) -> Semantic | None:
@@ -25,7 +26,7 @@ def find(inst: Inst) -> Semantic | None:
         for family in FAMILIES:
             import_module(f"{__name__}.{family}")
     row = inst.row
-    if row is None or "vex" in row.section or "xop" in row.section:
+    if row is None or ("vex" in row.section and inst.mnemonic not in VEX_INTEGER) or "xop" in row.section:
         return None
     return SEMANTICS.get(row.attributes.get("sem") or inst.mnemonic)
 

@@ -38,19 +38,20 @@ def call(x: Execution) -> None:
     if "far" in (x.inst.row.attributes if x.inst.row else {}):
         return x.fault(GP, "far call: no other code segment to go to", code=0)
     target = _target(x)
-    x.push(x.constant(x.next, 64))
+    x.push(x.constant(x.next, x.branch_width))
     x.machine.jump(target)
 
 
 def _release(x: Execution) -> None:
     """Drop the bytes that the immediate of RET names."""
     if x.operands:
-        x.set(GPR[RSP], x.get(GPR[RSP]) + x.location(0, 64).read())
+        stack = x.stack
+        stack.write(stack.read() + x.location(0, stack.width).read())
 
 
 @semantic("ret")
 def ret(x: Execution) -> None:
-    x.machine.jump(x.pop(64))
+    x.machine.jump(x.pop(x.branch_width).zext(64))
     _release(x)
 
 

@@ -182,15 +182,27 @@ class Execution:
 
     # -- stack
 
+    @property
+    def stack(self) -> GeneralRegister:
+        """rSP, as wide as addresses of the stack are: the mode's width (a flat stack segment)."""
+        return self.register(RSP, self.inst.mode)
+
+    @property
+    def branch_width(self) -> int:
+        """Bits of a near return address."""
+        return 64 if self.inst.mode == 64 else self.width
+
     def push(self, value: Value) -> None:
-        below = self.get(GPR[RSP]) - value.width // 8
-        self.machine.store(below, value)
-        self.set(GPR[RSP], below)
+        stack = self.stack
+        below = stack.read() - value.width // 8
+        self.machine.store(below.zext(64), value)
+        stack.write(below)
 
     def pop(self, width: int) -> Value:
-        top = self.get(GPR[RSP])
-        value = self.machine.load(top, width // 8)
-        self.set(GPR[RSP], top + width // 8)
+        stack = self.stack
+        top = stack.read()
+        value = self.machine.load(top.zext(64), width // 8)
+        stack.write(top + width // 8)
         return value
 
     # -- control

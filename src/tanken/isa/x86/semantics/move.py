@@ -5,11 +5,12 @@ Intel SDM volume 2.
 
 from __future__ import annotations
 
+from tanken.isa.architecture import Value
 from tanken.isa.x86.inst import Memory, Register
 from tanken.isa.x86.semantics.execution import GP, UD, Execution
 from tanken.isa.x86.semantics.flags import CONDITIONS, condition
 from tanken.isa.x86.semantics.registry import semantic
-from tanken.isa.x86.state import FS_BASE, GPR, GS_BASE, RAX, RBX
+from tanken.isa.x86.state import FS_BASE, GPR, GS_BASE, RAX, RBX, SEGMENT
 
 
 @semantic("mov", "movnti")
@@ -29,16 +30,28 @@ def mov(x: Execution) -> None:
 
 def _load_segment(x: Execution, number: int) -> None:
     """Only the selectors a Linux program meets: null, its own; another is #GP. FS and GS keep no base with a null one."""
-    selector = x.location(1, 16).read()
     if number == 1:
         return x.fault(UD, "MOV to CS")
+    _put_segment(x, number, x.location(1, 16).read())
+
+
+def _put_segment(x: Execution, number: int, selector: Value) -> None:
     usable = (selector & 0xFFFC).is_zero() | selector.equals(0x2B)
     if number == 2:
         usable = selector.equals(0x2B)
     x.fault(GP, "no such segment", ~usable, 0)
-    x.location(0).write(selector)
+    x.set(SEGMENT[number], selector)
     if number in (4, 5):
         x.set(FS_BASE if number == 4 else GS_BASE, x.constant(0, 64))
+
+
+@semantic("lss", "lds", "les", "lfs", "lgs")
+def load_far(x: Execution) -> None:
+    """An offset and above it a selector, which must be one that can be loaded."""
+    target, number = x.location(0), {"e": 0, "s": 2, "d": 3, "f": 4, "g": 5}[x.inst.mnemonic[1]]
+    pointer = x.location(1, target.width + 16).read()
+    _put_segment(x, number, pointer.bits(target.width, 16))
+    target.write(pointer.trunc(target.width))
 
 
 @semantic("movzx")
@@ -118,7 +131,7 @@ def flush(x: Execution) -> None:
 @semantic(
     "nop", "pause", "endbr64", "endbr32", "prefetch", "prefetchw", "prefetchwt1", "prefetchnta", "prefetcht0", "prefetcht1", "prefetcht2",
     "prefetchit0", "prefetchit1", "cldemote", "lfence", "mfence", "sfence", "serialize", "fwait",
-    "fnop", "rdsspq", "rdsspd", "incsspd", "incsspq",
+    "fnop", "bndcl", "bndcn", "bndcu", "bndldx", "bndmk", "bndmov", "bndstx", "rdsspq", "rdsspd", "incsspd", "incsspq",
 )  # fmt: skip
 def nothing(x: Execution) -> None:
     """Hints, fences, and what does nothing where its feature (shadow stacks) is off."""
