@@ -65,6 +65,18 @@ def vector(rng: random.Random) -> int:
     return rng.getrandbits(128)
 
 
+def extended(rng: random.Random) -> int:
+    """80 bits: mostly numbers, sometimes what is none."""
+    kind, sign = rng.randrange(8), rng.getrandbits(1) << 79
+    unit = 1 << 63
+    if kind == 0:
+        return rng.getrandbits(80)
+    if kind == 1:
+        return sign | rng.choice((0, 1, unit, 0x7FFF << 64 | unit, 0x7FFF << 64 | 0xC << 60, 0x7FFF << 64 | unit | 1, 0x3FFF << 64 | unit, 1 << 64 | unit))
+    digits = rng.choice((rng.getrandbits(63), rng.getrandbits(63) >> 40 << 40, rng.getrandbits(8) << 55))
+    return sign | 0x3FFF + rng.choice((rng.randrange(-70, 70), rng.randrange(-3, 3), rng.randrange(-1200, 1200))) << 64 | unit | digits
+
+
 # -- encodings ---------------------------------------------------------------------------------------------------------------
 
 
@@ -164,6 +176,11 @@ class _Maker:
         self.case.xmm = [vector(rng) for _ in range(16)]
         self.case.regs[4] = self.place()
         self.width = inst.operand_size * 8
+        self.case.st = [extended(rng) for _ in range(8)]
+        used = rng.choice((255, 0xF0, 0xF0, rng.getrandbits(8)))
+        top = rng.choice((0, 4, 4, rng.randrange(8)))
+        control = 0x37F if rng.random() < 0.5 else 0x7F | rng.choice((0, 2, 3)) << 8 | rng.randrange(4) << 10
+        self.case.fpu = (control, rng.choice((0, rng.getrandbits(6) | rng.getrandbits(3) << 8)), top, used)
 
     def place(self) -> int:
         """An address in the data page, now and then at its ends."""
@@ -197,6 +214,14 @@ class _Maker:
             offset += regs[base]
         return offset & mask
 
+    def floats(self, address: int) -> None:
+        """A memory operand of the x87 that means something."""
+        size = self.memory.size if self.memory else 0
+        if size in (4, 8) and self.inst.mnemonic[1] != "i":
+            self.patch(address, _float_lanes(self.rng, size * 8), size)
+        elif size == 10:
+            self.patch(address, extended(self.rng), 10)
+
     def finish(self) -> Case | None:
         name = self.inst.mnemonic
         before = BEFORE.get(name)
@@ -207,6 +232,8 @@ class _Maker:
             address = self.aim(self.memory, self.place())
             if address is None:
                 return None
+        if address is not None and self.inst.row is not None and self.inst.row.feature == "x87":
+            self.floats(address)
         after = AFTER.get(name)
         if after is not None and after(self, address) is False:
             return None

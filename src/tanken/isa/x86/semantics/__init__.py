@@ -15,7 +15,7 @@ from tanken.isa.x86.semantics.registry import SEMANTICS, Semantic
 
 FAMILIES = (
     "move", "alu", "shift", "multiply", "bits", "string", "control", "stack", "flags", "convert", "system",
-    "sse_move", "sse_integer", "sse_float", "legacy",
+    "sse_move", "sse_integer", "sse_float", "legacy", "x87", "x87_state",
 )  # fmt: skip
 VEX_INTEGER = frozenset("andn bextr blsi blsmsk blsr bzhi mulx pdep pext rorx sarx shlx shrx".split())
 
