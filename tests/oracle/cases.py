@@ -348,6 +348,11 @@ def _rounding(m: _Maker) -> None:
         m.case.mxcsr ^= m.rng.choice((0x40, 0x8000, 0x8040, 0x80 << m.rng.randrange(6), 0x1F80))
 
 
+def _image(m: _Maker, address: int | None) -> None:
+    if address is not None:
+        _control(m, address + 24)
+
+
 def _control(m: _Maker, address: int | None) -> None:
     if address is not None:
         m.patch(address, 0x1F80 | m.rng.randrange(4) << 13 | m.rng.choice((0, m.rng.randrange(64), 0x10000)), 4)
@@ -361,6 +366,7 @@ BEFORE: dict[str, Callable[[_Maker], None]] = {
 AFTER: dict[str, Callable[[_Maker, int | None], bool | None]] = {
     **dict.fromkeys(("bt", "bts", "btr", "btc"), _bits_kept), "jmp": _jump_target, "call": _jump_target, "ret": _return_target,
     "popf": _popf, "enter": _enter, **dict.fromkeys(("cmpxchg", "cmpxchg8b", "cmpxchg16b"), _exchange), "ldmxcsr": _control,
+    **dict.fromkeys(("fxrstor", "fxrstor64"), _image),
 }  # fmt: skip
 
 

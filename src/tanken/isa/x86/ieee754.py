@@ -74,6 +74,7 @@ class Control:
     denormals_are_zero: bool = False
     flush_to_zero: bool = False
     precision: int = 0  # digits of the significand, 0 for the format's own
+    strict_underflow: bool = False  # tiny results count even where they are exact: underflow is unmasked
     larger_nan: bool = False  # of two NaNs take the quiet, else the larger one, as the x87 does; else the first
 
 
@@ -150,7 +151,7 @@ def rounded(sign: int, value: int, exponent: int, form: Format, control: Control
         largest = form.largest(sign) & ~((1 << form.fraction + 1 - digits) - 1)
         return (form.infinity(sign), OVERFLOW | INEXACT | AWAY) if away else (largest, OVERFLOW | INEXACT)
     field = kept if form.explicit else kept & (1 << form.fraction) - 1
-    return form.pack(sign, biased, field), lost | (UNDERFLOW if tiny and lost else 0)
+    return form.pack(sign, biased, field), lost | (UNDERFLOW if tiny and (lost or control.strict_underflow) else 0)
 
 
 def _stays_tiny(sign: int, value: int, exponent: int, leading: int, digits: int, lowest: int, control: Control) -> bool:

@@ -21,7 +21,7 @@ Function = Callable[..., tuple[int, ...]]
 
 def control(mxcsr: int) -> F.Control:
     """What MXCSR says; results are flushed only while underflow is masked."""
-    return F.Control(mxcsr >> 13 & 3, bool(mxcsr & 0x40), mxcsr & 0x8800 == 0x8800)
+    return F.Control(mxcsr >> 13 & 3, bool(mxcsr & 0x40), mxcsr & 0x8800 == 0x8800, strict_underflow=not mxcsr & 0x800)
 
 
 def _truncating(mxcsr: int) -> F.Control:

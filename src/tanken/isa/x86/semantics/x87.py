@@ -66,6 +66,11 @@ def _store(a: int, form: F.Format, word: int) -> F.Result:
     return bits, flags & ~F.DENORMAL
 
 
+def _integral(a: int, word: int) -> F.Result:
+    bits, flags = F.integral(a, F.EXTENDED, control_of(word, True))
+    return bits, flags | (F.DENORMAL if F.take_apart(a, F.EXTENDED).denormal else 0)
+
+
 def _class(a: int) -> tuple[int]:
     """The condition bits of FXAM for a register that is not empty."""
     number = F.take_apart(a, F.EXTENDED)
@@ -126,7 +131,7 @@ def _functions() -> dict[str, Function]:
         enter(f"x87_store_i{width}", lambda a, word, n=width: F.to_integer(a, F.EXTENDED, control_of(word, True), n))
         enter(f"x87_cut_i{width}", lambda a, word, n=width: F.to_integer(a, F.EXTENDED, F.Control(F.TO_ZERO), n))
     enter("x87_sqrt", lambda a, word: F.sqrt(a, F.EXTENDED, control_of(word)))
-    enter("x87_integral", lambda a, word: F.integral(a, F.EXTENDED, control_of(word, True)))
+    enter("x87_integral", _integral)
     enter("x87_scale", _scale)
     enter("x87_class", _class)
     for name in CONSTANTS:
@@ -346,7 +351,7 @@ def compare(x: Execution) -> None:
 
 @semantic("fcomi", "fcomip", "fucomi", "fucomip")
 def compare_flags(x: Execution) -> None:
-    """C1 stays, as on AMD's processors; the SDM clears it."""
+    """C1 stays, a stack fault apart, as on AMD's processors; the SDM clears it."""
     fpu, name = Fpu(x), x.inst.mnemonic
     less, equal, unordered = _compared(x, fpu)
     fpu.flags = fpu.flags & ~C1
@@ -355,4 +360,5 @@ def compare_flags(x: Execution) -> None:
     for flag in (OF, SF, AF):
         x.set(flag, x.constant(0, 1))
     fpu.pop(int(name.endswith("p")))
+    fpu.status = fpu.flags.bit(6).select(fpu.status & ~C1, fpu.status)
     fpu.end(mask=0)

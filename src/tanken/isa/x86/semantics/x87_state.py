@@ -94,8 +94,10 @@ def fxam(x: Execution) -> None:
 def _area(x: Execution) -> Value:
     operand = x.operands[0]
     assert isinstance(operand, Memory)
+    x.no_operand_prefix()
     address = x.address(operand)
     x.fault(GP, "an FXSAVE area that is no multiple of 16", ~(address & 15).is_zero(), 0)
+    x.machine.load(address + 496, 16)
     return address
 
 
