@@ -123,7 +123,8 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     lastseg = -1
     active = -1
     seen_ds = 0
-    fwait = -1
+    fwait = -1  # prefixes before the last FWAIT, which are not FWAIT themselves
+    fwaits = 0  # positions of FWAIT
     count = 0
     while True:
         if pos >= end:
@@ -133,9 +134,10 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
         if kind == P_NONE:
             break
         if rex:
-            return unusual(out, o, count, count, (1 << count) - 1, mode, L.PREFIXES_ONLY)
+            return unusual(out, o, count - (fwaits & 1), count, ((1 << count) - 1) & ~fwaits, mode, L.PREFIXES_ONLY)
         if kind == P_FWAIT:
-            fwait = count
+            fwait = count - (fwaits & 1)
+            fwaits |= 1 << count
             pos += 1
             count += 1
             if count > 1:
@@ -171,7 +173,8 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
         if count == 14:
             return unusual(out, o, 14, 14, (1 << 14) - 1, mode, L.PREFIXES_ONLY)
     if fwait >= 0 and (byte < 0xD8 or byte > 0xDF):
-        unusual(out, o, fwait + 1, fwait, (1 << fwait) - 1, mode, L.OK)
+        last = fwait + 1 if fwaits > 1 and fwaits & 1 else fwait
+        unusual(out, o, fwait + 1, last, ((1 << last) - 1) & ~fwaits, mode, L.OK)
         out[o + C_FORM] = -T[L.ROOTS + 0x9B]
         return fwait + 1
     rexpos = count - 1 if rex else -1
@@ -293,13 +296,18 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
         form = walk(T, T[L.ROOTS + opcode], modrm, mode, prefix, osize, asize, rexb & 1, wide, ll)
     all_prefixes = (1 << count) - 1
     if fwait >= 0:
-        all_prefixes &= ~(1 << fwait)
-        if count > fwait + 1 or fwait > 0:
-            all_prefixes &= (1 << count) - 1
+        all_prefixes &= ~fwaits
         bits |= L.FWAIT
     if form == 0 and opcode != 0x10F:
-        if prefix and not encoded and bad_eats_prefix(T, T[L.ROOTS + opcode], modrm, mode, prefix, osize, asize, rexb & 1, wide, ll):
+        if prefix and not encoded and bad_eats_prefix(T, T[L.ROOTS + opcode], modrm):
             all_prefixes &= ~(1 << (lastrep if prefix > 1 else last66))
+        if encoded & (L.VEX | L.XOP) and vvvv & 15:
+            all_prefixes = 0
+        elif not encoded:
+            for other in range(2):
+                twin = walk(T, T[L.ROOTS + opcode], modrm, mode, other, osize, asize, rexb & 1, wide, ll)
+                if T[L.FORMS + twin * L.STRIDE + L.FLAGS] & L.F_STRICT:
+                    all_prefixes = 0
         return unusual(out, o, pos - start, count, all_prefixes, mode, L.NO_ROW)
     flags = T[L.FORMS + form * L.STRIDE + L.FLAGS]
     if known:
@@ -317,6 +325,8 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
             osize = (2 if data else 4) if flags & L.F_NO_SIZE and flags & L.F_OSIZE else (4 if mode != 2 else 2)
             if mode == 2 and flags & L.F_NO_SIZE and flags & L.F_OSIZE:
                 osize = 4 if data else 2
+    if flags & L.F_MPX and mode == 8:
+        asize = 8
     vector = 16 << ll
     cursor = pos
     fault = L.OK
@@ -400,6 +410,9 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
         form = -T[L.ROOTS + 0x400 + (code[cursor] & 255)]
         cursor += 1
         if form == 0:
+            for i in range(count):
+                if i == last66 or i == last67 and used & 1 or i == lastseg and active >= 0 and used & 1:
+                    all_prefixes &= ~(1 << i)
             return unusual(out, o, count + 1, count, all_prefixes, mode, L.NO_ROW)
         flags = T[L.FORMS + form * L.STRIDE + L.FLAGS]
     if flags & L.F_MODRM:
@@ -411,6 +424,9 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
             cursor = first
         elif flags & L.F_NO_OPERAND:
             fault = L.NO_MEANING
+            cursor = first
+        elif flags & L.F_RM0:
+            fault = L.NEEDS_REGISTER
             cursor = first
 
     # The immediate.
@@ -467,11 +483,13 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     # Which prefixes acted: the others are shown.
     if count:
         if last66 >= 0:
-            if flags & L.F_66 or flags & L.F_OSIZE and not (wide and mode == 8) and not (flags & L.F_SIZE_REG and not is_register):
+            if flags & (L.F_66 | L.F_EAT_66) or flags & L.F_OSIZE and not (wide and mode == 8) and not (flags & L.F_SIZE_REG and not is_register):
                 if not encoded:
                     all_prefixes &= ~(1 << last66)
         if last67 >= 0 and not flags & L.F_ADDR_SHOWN and (used & 1 or flags & (L.F_STRING | L.F_ASIZE)):
-            all_prefixes &= ~(1 << last67)
+            bare = mode == 2 and used & 1 and memory & (255 | 255 << 8 | L.SIB) == (L.NONE | L.NONE << 8)
+            if not bare and not (flags & L.F_MPX and mode != 2):
+                all_prefixes &= ~(1 << last67)
         if lastrep >= 0 and flags & (L.F_F3 | L.F_F2) and not encoded:
             all_prefixes &= ~(1 << lastrep)
         if flags & L.F_NOTRACK and seen_ds and (mode != 8 or last66 < 0):
@@ -541,8 +559,8 @@ def disp_scale(T: Sequence[int], form: int, bits: int, osize: int, asize: int, v
 
 
 @kernel
-def bad_eats_prefix(T: Sequence[int], node: int, modrm: int, mode: int, prefix: int, osize: int, asize: int, rexb: int, wide: int, ll: int) -> int:
-    """Whether the walk to nowhere went through a choice by prefix: then the prefix is not shown."""
+def bad_eats_prefix(T: Sequence[int], node: int, modrm: int) -> int:
+    """Whether the walk to nowhere goes, in 64-bit mode, through a choice by prefix: then the prefix is not shown."""
     while node > 0:
         kind = T[node]
         if kind == L.N_PREFIX:
@@ -555,7 +573,7 @@ def bad_eats_prefix(T: Sequence[int], node: int, modrm: int, mode: int, prefix: 
         elif kind == L.N_RM:
             pick = modrm & 7
         elif kind == L.N_MODE:
-            pick = 2 if mode == 8 else mode >> 2
+            pick = 2
         node = T[node + 1 + pick]
     return 0
 

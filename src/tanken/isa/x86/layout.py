@@ -129,6 +129,12 @@ F_TILE_SIB = 1 << 47
 F_FAR_W = 1 << 48
 F_VEC_LENGTH = 1 << 49  # the text depends on the vector length
 F_NO_OPERAND = 1 << 50  # an operand is never valid here: it shows as (bad), and one byte is eaten
+F_ATT_ADDR = 1 << 54  # AT&T text tells the address size in the name
+F_EAT_66 = 1 << 55  # 66 is never shown
+F_MPX = 1 << 56  # 64-bit mode ignores 67, 16-bit addresses are bad
+F_NO_RIP = 1 << 57  # a rip-relative operand is bad
+F_RM0 = 1 << 58  # any other register than 0 in rm is bad
+F_STRICT = 1 << 59  # with another selecting prefix the bytes are bad and no prefix is shown
 
 # Size codes: values up to 64 are bytes; these depend on the instruction.
 S_V, S_Z, S_Y, S_X, S_X2, S_X4, S_X8, S_A, S_P, S_M, S_A2 = range(100, 111)

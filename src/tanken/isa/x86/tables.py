@@ -127,7 +127,7 @@ ATTRIBUTE_FLAGS = {
     "d64": L.F_D64, "f64": L.F_D64, "rep": L.F_REP, "bnd": L.F_BND, "notrack": L.F_NOTRACK, "hint": L.F_HINT,
     "star": L.F_STAR, "keep": L.F_KEEP, "attonly": L.F_ATT_ONLY, "far": L.F_NO_SIZE, "k": L.F_MASK, "kz": L.F_MASK | L.F_ZERO,
     "er": L.F_ER, "sae": L.F_SAE, "cr8": L.F_CR8, "bcsttext": L.F_BCST_TEXT, "vexmark": L.F_VEXMARK, "wbad": L.F_W_BAD,
-    "gather": L.F_GATHER, "tilesib": L.F_TILE_SIB,
+    "gather": L.F_GATHER, "tilesib": L.F_TILE_SIB, "attaddr": L.F_ATT_ADDR, "acts66": L.F_OSIZE, "mpx": L.F_MPX, "strict": L.F_STRICT, "norip": L.F_NO_RIP, "rm0": L.F_RM0,
 }  # fmt: skip
 HLE_FLAGS = {"": L.F_HLE, "xchg": L.F_HLE | L.F_HLE_XCHG, "mov": L.F_HLE_MOV}
 SIZED = {L.S_V, L.S_Z, L.S_P, L.S_A2}
@@ -163,9 +163,17 @@ def _flags(form: Form, group: set[int], modrm: bool, vex_names: set[str]) -> int
         if all(o.register_size != L.S_V or o.memory_size != L.S_V for o in form.operands):
             flags |= L.F_SIZE_REG if any(o.register_size == L.S_V for o in form.operands) else 0
     if "o66" in row.attributes:
-        flags &= ~L.F_66
+        flags = flags & ~L.F_66 | L.F_EAT_66
     if "eat66" in row.attributes:
-        flags |= L.F_66
+        flags |= L.F_EAT_66
+    if "shown" in row.attributes:
+        flags &= ~(L.F_F2 | L.F_F3)
+    if L.N_ASIZE in group and not flags & L.F_ATT_ADDR:
+        flags |= L.F_ASIZE
+    if "now" in row.attributes:
+        flags &= ~L.F_W
+    if flags & L.F_BAD:
+        flags &= ~(L.F_OSIZE | L.F_W)
     if L.S_Y in sizes or L.N_W in group or "{q}" in marker:
         flags |= L.F_W
     if "nosize" in row.attributes:

@@ -99,14 +99,20 @@ def put_prefixes(T: Sequence[int], B: Sequence[int], code: Sequence[int], pos: i
     mode = (out[o + C_SIZES] >> 24) & 255
     count = (bits >> L.PREFIX_COUNT_SHIFT) & 15
     memory = flags & L.F_MODRM and not out[o + C_REGISTERS] & L.RM_IS_REGISTER
-    lastrep = -1
+    last_repz = -1
+    last_repnz = -1
+    last67 = -1
     lastseg = -1
     locked = bits & L.LOCK
     hint = 0
     for i in range(count):
         byte = code[pos + i] & 255
-        if byte == 0xF2 or byte == 0xF3:
-            lastrep = i
+        if byte == 0xF3:
+            last_repz = i
+        if byte == 0xF2:
+            last_repnz = i
+        if byte == 0x67:
+            last67 = i
         if byte == 0x2E or byte == 0x36 or byte == 0x3E or byte == 0x26 or byte == 0x64 or byte == 0x65:
             lastseg = i
     if att and flags & L.F_HINT:
@@ -120,18 +126,20 @@ def put_prefixes(T: Sequence[int], B: Sequence[int], code: Sequence[int], pos: i
             word = N.W_DATA32 if mode == 2 else N.W_DATA16
         elif byte == 0x67:
             word = N.W_ADDR16 if mode == 4 else N.W_ADDR32
+            if att and flags & L.F_ATT_ADDR and i == last67:
+                continue
         elif byte == 0xF0:
             word = N.W_LOCK
         elif byte == 0xF3:
             word = N.W_REPZ
-            if i == lastrep:
+            if i == last_repz:
                 if flags & L.F_REP:
                     word = N.W_REP
                 elif memory and (flags & L.F_HLE and (locked or flags & L.F_HLE_XCHG) or flags & L.F_HLE_MOV):
                     word = N.W_XRELEASE
         elif byte == 0xF2:
             word = N.W_REPNZ
-            if i == lastrep:
+            if i == last_repnz:
                 if flags & L.F_BND:
                     word = N.W_BND
                 elif memory and flags & L.F_HLE and (locked or flags & L.F_HLE_XCHG):
@@ -315,7 +323,7 @@ def put_memory(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, f
         vsize = resolve(T[L.FORMS + form * L.STRIDE + L.VSIB], 0, 0, (sizes >> 16) & 255, 0, mode)
         iname = (N.XMM if vsize <= 16 else (N.YMM if vsize == 32 else N.ZMM)) * 32 + index
     elif sib and index == L.NONE and ((base & 7) != 4 or base == L.NONE or (memory >> 16) & 3):
-        if base != L.NONE or asize == 4:
+        if base != L.NONE or asize == 4 or (memory >> 16) & 3:
             index = 18
             iname = N.QUAD * 32 + (18 if asize == 8 else 19)
     if base == L.RIP:
@@ -412,6 +420,8 @@ def put_operand(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, 
             if not registers & L.RM_IS_REGISTER:
                 return put_rm_memory(T, B, out, o, form, slot, att, buf, p)
             number = (registers >> 8) & 255
+            if T[slot + L.FILE] == L.R_ST:
+                number &= 7
         elif source == L.O_OPC:
             number = (registers >> 8) & 255
         elif source == L.O_VVVV:
@@ -423,6 +433,8 @@ def put_operand(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, 
         file = T[slot + L.FILE]
         if file == L.R_CR and T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_CR8 and bits & L.LOCK and mode != 8:
             number |= 8
+        if file == L.R_BND and number > 3:
+            return put_word(T, B, buf, p, N.W_BAD)
         if att and T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_STAR:
             buf[p] = 42
             p += 1
@@ -449,6 +461,9 @@ def put_rm_memory(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int
     sizes = out[o + C_SIZES]
     bits = out[o + C_PREFIXES]
     mode = (sizes >> 24) & 255
+    flags = T[L.FORMS + form * L.STRIDE + L.FLAGS]
+    if flags & L.F_MPX and (sizes >> 8) & 255 == 2 or flags & L.F_NO_RIP and out[o + C_MEMORY] & 255 == L.RIP:
+        return put_word(T, B, buf, p, N.W_BAD)
     size = resolve(T[slot + L.OPERAND_MEMORY], sizes & 255, (sizes >> 8) & 255, (sizes >> 16) & 255, bits & L.REX_W and mode == 8, mode)
     element = T[L.FORMS + form * L.STRIDE + L.BROADCAST]
     broadcast = bits & L.EVEX_B and element
@@ -642,7 +657,7 @@ def put_operands(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int,
             p = put_decoration(T, B, out, o, form, i, att, buf, p)
         if not att and i == rounding:
             p = put_word(T, B, buf, p, word)
-    if comment and out[o + C_MEMORY] & 255 == L.RIP and flags & L.F_MODRM:
+    if comment and out[o + C_MEMORY] & 255 == L.RIP and flags & L.F_MODRM and not flags & L.F_NO_RIP:
         p = put_word(T, B, buf, p, N.W_COMMENT)
         p = put_hex(buf, p, out[o + C_ADDRESS] + out[o + C_LENGTH] + out[o + C_DISPLACEMENT], 8)
     return p
