@@ -392,6 +392,8 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
                 dbytes = 1
             elif mod == 2:
                 dbytes = 4
+        if flags & L.F_MPX and asize == 2:
+            dbytes = 0
         if dbytes:
             if cursor + dbytes > end:
                 return unusual(out, o, 1, 1 if count else 0, 1 if count else 0, mode, L.TRUNCATED)
@@ -409,12 +411,9 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
             return unusual(out, o, 1, 1 if count else 0, 1 if count else 0, mode, L.TRUNCATED)
         form = -T[L.ROOTS + 0x400 + (code[cursor] & 255)]
         cursor += 1
-        if form == 0:
-            for i in range(count):
-                if i == last66 or i == last67 and used & 1 or i == lastseg and active >= 0 and used & 1:
-                    all_prefixes &= ~(1 << i)
-            return unusual(out, o, count + 1, count, all_prefixes, mode, L.NO_ROW)
-        flags = T[L.FORMS + form * L.STRIDE + L.FLAGS]
+        flags = T[L.FORMS + form * L.STRIDE + L.FLAGS] | L.F_MODRM
+        if data:
+            flags |= L.F_EAT_66 | L.F_R | L.F_B
     if flags & L.F_MODRM:
         if is_register and flags & L.F_NEED_MEM:
             fault = L.NEEDS_MEMORY
@@ -422,6 +421,8 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
         elif not is_register and flags & L.F_NEED_REG:
             fault = L.NEEDS_REGISTER
             cursor = first
+            used = 0
+            memory = L.NONE | (L.NONE << 8)
         elif flags & L.F_NO_OPERAND:
             fault = L.NO_MEANING
             cursor = first
@@ -483,11 +484,11 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     # Which prefixes acted: the others are shown.
     if count:
         if last66 >= 0:
-            if flags & (L.F_66 | L.F_EAT_66) or flags & L.F_OSIZE and not (wide and mode == 8) and not (flags & L.F_SIZE_REG and not is_register):
+            if flags & (L.F_66 | L.F_EAT_66) or flags & L.F_OSIZE and not (wide and mode == 8 and not flags & L.F_NO_SIZE) and not (flags & L.F_SIZE_REG and not is_register):
                 if not encoded:
                     all_prefixes &= ~(1 << last66)
         if last67 >= 0 and not flags & L.F_ADDR_SHOWN and (used & 1 or flags & (L.F_STRING | L.F_ASIZE)):
-            bare = mode == 2 and used & 1 and memory & (255 | 255 << 8 | L.SIB) == (L.NONE | L.NONE << 8)
+            bare = mode == 2 and used & 1 and memory & 0xFFFF == (L.NONE | (L.NONE << 8))
             if not bare and not (flags & L.F_MPX and mode != 2):
                 all_prefixes &= ~(1 << last67)
         if lastrep >= 0 and flags & (L.F_F3 | L.F_F2) and not encoded:
@@ -523,6 +524,8 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
                     idle = 0
             if idle == 0:
                 all_prefixes &= ~(1 << rexpos)
+    if form == 0:
+        return unusual(out, o, count + 1, count, all_prefixes, mode, L.NO_ROW)
     if active >= 0:
         bits |= L.SEGMENT
         if flags & (L.F_STRING | L.F_ADDR_SHOWN):

@@ -134,6 +134,7 @@ F_EAT_66 = 1 << 55  # 66 is never shown
 F_MPX = 1 << 56  # 64-bit mode ignores 67, 16-bit addresses are bad
 F_NO_RIP = 1 << 57  # a rip-relative operand is bad
 F_RM0 = 1 << 58  # any other register than 0 in rm is bad
+F_3DNOW = 1 << 60  # 66 makes the operands xmm registers
 F_STRICT = 1 << 59  # with another selecting prefix the bytes are bad and no prefix is shown
 
 # Size codes: values up to 64 are bytes; these depend on the instruction.

@@ -142,6 +142,8 @@ def _flags(form: Form, group: set[int], modrm: bool, vex_names: set[str]) -> int
         flags |= L.F_TWIN
     for attribute, flag in (("bcst", L.F_BCST), ("vsib", L.F_VSIB), ("pseudo", L.F_PSEUDO)):
         flags |= flag if attribute in row.attributes else 0
+    if row.section == "3dnow":
+        flags |= L.F_3DNOW
     if row.mnemonic == "(bad)":
         flags |= L.F_BAD
     if row.attributes.get("wbad") == "1":

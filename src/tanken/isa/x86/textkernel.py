@@ -438,6 +438,8 @@ def put_operand(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, 
         if att and T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_STAR:
             buf[p] = 42
             p += 1
+        if file == L.R_MM and bits & L.DATA and T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_3DNOW:
+            file = L.R_VEC
         size = resolve(T[slot + L.REGISTER_SIZE], osize, asize, vector, wide, mode)
         return put_register(T, B, buf, p, register_name(file, size, number, bits & L.REX, att), att)
     if source == L.O_IMM or source == L.O_IMM2 or source == L.O_IMM4:
@@ -465,6 +467,8 @@ def put_rm_memory(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int
     if flags & L.F_MPX and (sizes >> 8) & 255 == 2 or flags & L.F_NO_RIP and out[o + C_MEMORY] & 255 == L.RIP:
         return put_word(T, B, buf, p, N.W_BAD)
     size = resolve(T[slot + L.OPERAND_MEMORY], sizes & 255, (sizes >> 8) & 255, (sizes >> 16) & 255, bits & L.REX_W and mode == 8, mode)
+    if flags & L.F_3DNOW and bits & L.DATA:
+        size = 16
     element = T[L.FORMS + form * L.STRIDE + L.BROADCAST]
     broadcast = bits & L.EVEX_B and element
     if att:
