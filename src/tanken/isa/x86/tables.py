@@ -213,7 +213,7 @@ def _operand_flags(operand: OperandCode) -> int:
         flags |= L.F_NO_OPERAND
     if operand.file in (L.R_CR, L.R_DR, L.R_TR):
         flags |= L.F_MOD_IGNORED
-    if operand.register_size == L.S_A and operand.source != L.O_RM:
+    if operand.register_size == L.S_A and (operand.source != L.O_RM or operand.needs == "reg"):
         flags |= L.F_ASIZE
     return flags
 

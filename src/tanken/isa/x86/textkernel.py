@@ -465,6 +465,8 @@ def put_rm_memory(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int
     mode = (sizes >> 24) & 255
     flags = T[L.FORMS + form * L.STRIDE + L.FLAGS]
     if flags & L.F_MPX and (sizes >> 8) & 255 == 2 or flags & L.F_NO_RIP and out[o + C_MEMORY] & 255 == L.RIP:
+        if bits & L.SEGMENT:
+            p = put_segment(T, B, buf, p, (out[o + C_MEMORY] >> 24) & 255, att)
         return put_word(T, B, buf, p, N.W_BAD)
     size = resolve(T[slot + L.OPERAND_MEMORY], sizes & 255, (sizes >> 8) & 255, (sizes >> 16) & 255, bits & L.REX_W and mode == 8, mode)
     if flags & L.F_3DNOW and bits & L.DATA:
