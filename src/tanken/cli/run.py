@@ -11,11 +11,12 @@ import shutil
 import sys
 
 from tanken.base.errors import UsageError
+from tanken.engine.generated import Generated
 from tanken.engine.memory import AddressSpace
 from tanken.engine.reference import Interpreter
 from tanken.isa.architecture import Budget, Instruction
 from tanken.isa.x86.processor import Processor
-from tanken.isa.x86.state import State
+from tanken.isa.x86.state import AF, CF, OF, PF, SF, ZF, State
 from tanken.vkernel import signals
 from tanken.vkernel.process import Engine, EngineFactory, create
 
@@ -47,7 +48,7 @@ def engine(name: str) -> EngineFactory:
     """How engines of this name are made."""
     if name == "reference":
         return lambda state, memory: Interpreter(state, memory, Processor())
-    return lambda state, memory: Interpreter(state, memory, Processor())
+    return lambda state, memory: Generated(state, memory, Processor(), (CF, PF, AF, ZF, SF, OF))
 
 
 def tracing(state: State, memory: AddressSpace) -> Engine:

@@ -205,6 +205,10 @@ class AddressSpace:
         """Bytes in all mappings, touched or not."""
         return sum(mapping.length for mapping in self._maps)
 
+    def fast_pages(self) -> tuple[dict[int, bytearray], dict[int, bytearray]]:
+        """The dictionaries of the fast path, for loads and for stores; always the same objects. Engines look into them, never write."""
+        return self._readable, self._writable
+
     def touched(self) -> list[int]:
         """The numbers of the pages that have bytes of their own, ascending."""
         return sorted(self._pages)

@@ -10,6 +10,7 @@ import stat
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tanken.base.errors import InputError, UnsupportedError, UsageError
 from tanken.engine.memory import EXEC, OFFSET, PAGE, READ, TOP, WRITE, AddressSpace
@@ -69,14 +70,14 @@ def _segments(data: bytes, name: str) -> tuple[int, int, int, list[Segment]]:
 def read_program(path: str) -> bytes:
     """The bytes of an executable file; one clear error for what cannot be one."""
     try:
-        if stat.S_ISDIR(os.stat(path).st_mode):
-            raise InputError("a directory", wanted="a program", where=path)
-        with open(path, "rb") as file:
-            data = file.read()
+        kind = os.stat(path).st_mode
+        data = Path(path).read_bytes() if stat.S_ISREG(kind) else b""
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", wanted="a program", where=path) from error
     except ValueError as error:
         raise UsageError(f"the path {path!r}: {error}") from error
+    if not stat.S_ISREG(kind):
+        raise InputError("a directory" if stat.S_ISDIR(kind) else "no regular file", wanted="a program", where=path)
     if not data:
         raise InputError("an empty file", wanted="a program", where=path)
     return data

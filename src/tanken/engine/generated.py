@@ -1,0 +1,254 @@
+"""The engine of generated Python: blocks of instructions become Python functions, made once they are warm and kept until their page changes.
+
+The reference engine runs what is cold and what cannot be recorded, and is the oracle: both give the same state at every exit. A fault inside
+a block finds its instruction by the line it came from, and computes that instruction's state from the locals of the function.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CodeType, TracebackType
+from typing import Any
+
+from tanken.engine.graph import Node, evaluate
+from tanken.engine.integer import Faulted
+from tanken.engine.lanes import quick_lanes
+from tanken.engine.memory import EXEC, SHIFT, AddressSpace, Miss
+from tanken.engine.operations import MEANING
+from tanken.engine.recorder import Event, Recorder, Recording, Unrecordable
+from tanken.engine.reference import Interpreter
+from tanken.engine.source import Recipe, Writer, write, write_recipe
+from tanken.isa.architecture import Architecture, Budget, Exit, Instruction, MemoryMiss, Place
+
+WARM = 4  # visits before a block is made
+LONGEST = 40  # instructions of a block
+FILE = "<block>"
+
+
+class Modified(Exception):
+    """The store about to happen goes to a page of code: the reference engine does it."""
+
+
+@dataclass(slots=True)
+class Block:
+    """A compiled block: what it came from, and what a fault in the middle needs."""
+
+    code: CodeType
+    writer: Writer
+    recording: Recording
+    pieces: list[tuple[int, bytes]]
+
+
+CACHE: dict[tuple[type, int], list[Block]] = {}  # by instruction set and address: programs begin again and again
+
+
+class Generated:
+    """As `Interpreter`, with the same exits; `lazy` are the places of one bit that are mostly written and seldom read."""
+
+    def __init__(self, state: Any, memory: AddressSpace, isa: Architecture, lazy: tuple[Place, ...] = ()) -> None:
+        self.state, self.memory, self.isa, self.lazy = state, memory, isa, frozenset(lazy)
+        self.executed = 0
+        self._slow = Interpreter(state, memory, isa)
+        self._forget_decoded = memory.on_code_write
+        memory.on_code_write = self._forget
+        self._blocks: dict[int, tuple[Callable[[], int], int, Exit | None]] = {}
+        self._made: dict[int, Block] = {}
+        self._on_page: dict[int, set[int]] = {}
+        self._heat: dict[int, int] = {}
+        self._pending: list[Any] = [None]
+        self._skipped = [0]
+        self._recipes: dict[int, tuple[Recipe, Callable[..., None]]] = {}
+        self._names = self._namespace()
+
+    def _namespace(self) -> dict[str, object]:
+        state, memory = self.state, self.memory
+        names: dict[str, object] = {f"F_{name}": function for name, function in MEANING.items()}
+        names |= {f"A_{name}": getattr(state, name) for name in state.__slots__ if isinstance(getattr(state, name), list)}
+        for size, letter in ((1, "B"), (2, "H"), (4, "I"), (8, "Q")):
+            plain = struct.Struct("<" + letter)
+            names |= {f"U{size}": plain.unpack_from, f"P{size}": plain.pack_into}
+        readable, writable = memory.fast_pages()
+        names |= {"S": state, "RD": readable, "WR": writable, "MISS": (KeyError, struct.error), "LOAD": memory.load, "STORE": self._store}
+        return names | {"FAULTED": Faulted, "LANES": quick_lanes, "LAZY": self._pending, "SETTLE": self._settle, "SKIP": self._skipped}
+
+    def _store(self, address: int, size: int, value: int) -> None:
+        pages = self.memory.code_pages
+        if address >> SHIFT in pages or address + size - 1 >> SHIFT in pages:
+            raise Modified
+        self.memory.store(address, size, value)
+
+    # -- running
+
+    def run(self, budget: int | None = None) -> Exit:
+        """Go on until an exit; at most `budget` instructions. The state is exact then."""
+        end = (1 << 62) if budget is None else self.executed + budget
+        while True:
+            exit = self._run(end - self.executed)
+            if exit is not None:
+                self._settle()
+                return exit
+            if self.executed >= end:
+                self._settle()
+                assert budget is not None
+                return Budget(budget)
+
+    def _run(self, left: int) -> Exit | None:
+        """Up to `left` instructions, perhaps fewer."""
+        state, blocks, got, at = self.state, self._blocks, self._blocks.get, self.state.rip
+        start = left
+        self._skipped[0] = 0
+        try:
+            while True:
+                entry = got(at)
+                if entry is None or entry[1] > left:
+                    break
+                at = entry[0]()
+                left -= entry[1]
+                if at < 0:  # the complement: the block's exit was reached, not a way out before it
+                    state.rip = at = ~at
+                    self.executed += start - left - self._skipped[0]
+                    return entry[2]
+        except (Miss, Faulted, Modified) as error:
+            self.executed += start - left - self._skipped[0]
+            return self._recover(error, at)
+        state.rip = at
+        self.executed += start - left - self._skipped[0]
+        return self._cold(at, entry is not None) if left else None
+
+    def _cold(self, at: int, made: bool) -> Exit | None:
+        """One instruction by the reference engine, or a block made that will run next."""
+        if not made:
+            heat = self._heat[at] = self._heat.get(at, 0) + 1
+            if (heat == WARM or (heat == 1 and (type(self.isa), at) in CACHE)) and self._make(at):
+                return None
+        return self._one()
+
+    def _one(self) -> Exit | None:
+        self._settle()
+        slow = self._slow
+        slow.executed = self.executed
+        exit = slow.run(1)
+        self.executed = slow.executed
+        return None if isinstance(exit, Budget) else exit
+
+    def _settle(self) -> None:
+        """Compute the flags that the last block left as a recipe."""
+        pending = self._pending[0]
+        if pending is not None:
+            self._pending[0] = None
+            recipe = pending[0]
+            known = self._recipes.get(id(recipe))
+            if known is None:
+                names = dict(self._names)
+                exec(compile(write_recipe(recipe), FILE, "exec"), names)
+                known = self._recipes[id(recipe)] = recipe, names["settle"]  # type: ignore[assignment]
+            known[1](*pending[1:])
+
+    def _recover(self, error: Miss | Faulted | Modified, at: int) -> Exit | None:
+        """Bring the state to the beginning of the instruction that the block at `at` stopped in."""
+        block, trace = self._made[at], error.__traceback__
+        frame = _frame(trace)
+        local = frame.tb_frame.f_locals
+        index = block.writer.instruction[frame.tb_lineno - 2]
+        self._settle()
+        known: dict[Node, int] = {node: local[name] for node, name in block.writer.all_names.items() if name in local}
+        values = {place: evaluate(node, known, self._read) for place, node in block.recording.before[index].items()}
+        for place, value in values.items():
+            if place.index is None:
+                setattr(self.state, place.field, value)
+            else:
+                getattr(self.state, place.field)[place.index] = value
+        self.state.rip = block.recording.instructions[index].address
+        self.executed += index
+        if isinstance(error, Modified):
+            return self._one()
+        return error.exit if isinstance(error, Faulted) else MemoryMiss(error.address, error.size, error.access)
+
+    def _read(self, place: Place) -> int:
+        value = getattr(self.state, place.field)
+        return int(value if place.index is None else value[place.index])
+
+    # -- making blocks
+
+    def _make(self, at: int) -> bool:
+        block = self._cached(at) or self._translate(at)
+        if block is None:
+            return False
+        names = self._names | block.writer.objects
+        exec(block.code, names)
+        self._made[at] = block
+        self._blocks[at] = names["block"], len(block.recording.instructions), block.recording.exit  # type: ignore[assignment]
+        for address, code in block.pieces:
+            for page in range(address >> SHIFT, (address + len(code) - 1 >> SHIFT) + 1):
+                self._on_page.setdefault(page, set()).add(at)
+                self.memory.code_pages.add(page)
+        return True
+
+    def _cached(self, at: int) -> Block | None:
+        """A block of the same bytes made before; fetching tells memory that there is code."""
+        for block in CACHE.get((type(self.isa), at), ()):
+            try:
+                if all(self.memory.read(address, len(code), EXEC) == code for address, code in block.pieces):
+                    for address, code in block.pieces:
+                        self.memory.fetch(address)
+                        self.memory.fetch(address + len(code) - 1)
+                    return block
+            except Miss:
+                continue
+        return None
+
+    def _translate(self, at: int) -> Block | None:
+        recorder, seen = Recorder(), {at}
+        recording, here = recorder.recording, at
+        while len(recording.instructions) < LONGEST:
+            try:
+                instruction = self._decode(here)
+                target, branch = recorder.record(self.isa, instruction)
+            except (Unrecordable, Miss):
+                break
+            recording.target = target
+            following = _straight(recording, target, branch, instruction)
+            if following is None or following in seen:
+                break
+            if branch is not None and branch[1].constant is not None and target.op == "select":
+                recording.events.append(Event("side", len(recording.instructions) - 1, None, (branch[0],), (), (branch[1].extra, dict(recording.values))))
+                recording.target = recorder.graph.const(following)
+            here = following
+            seen.add(here)
+        if not recording.instructions:
+            return None
+        writer = write(recording, self.lazy)
+        code = compile("def block():\n" + "\n".join(writer.lines), FILE, "exec")
+        block = Block(code, writer, recording, [(i.address, i.code) for i in recording.instructions])
+        CACHE.setdefault((type(self.isa), at), []).append(block)
+        return block
+
+    def _decode(self, at: int) -> Instruction:
+        return self.isa.decode(self.memory.fetch(at), at)
+
+    def _forget(self, page: int) -> None:
+        if self._forget_decoded is not None:
+            self._forget_decoded(page)
+        for at in self._on_page.pop(page, ()):
+            self._blocks.pop(at, None)
+            self._heat.pop(at, None)
+
+
+def _straight(recording: Recording, target: Node, branch: tuple[Node, Node] | None, instruction: Instruction) -> int | None:
+    """Where the block goes on: behind a conditional branch, at the target of an unconditional one; None where it ends."""
+    if recording.exit is not None:
+        return None
+    if target.op == "const":
+        return int(target.extra)
+    if branch is not None and target.op == "select" and target.args[0] is branch[0] and target.args[1].op == target.args[2].op == "const":
+        return int(target.args[2].extra)
+    return None
+
+
+def _frame(trace: TracebackType | None) -> TracebackType:
+    while trace is not None and trace.tb_frame.f_code.co_filename != FILE:
+        trace = trace.tb_next
+    assert trace is not None, "blocks raise from inside"
+    return trace
