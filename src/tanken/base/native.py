@@ -1,6 +1,6 @@
 """The gate to native code: a kernel module's source is plain Python, and loaded a second time it is compiled by Numba.
 
-Numba is imported nowhere else, and only inside functions (design: "Native speed, in Python").
+Numba is imported nowhere else, and only inside functions (design: "Native speed, in Python"); where it keeps its code says `base.cache`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import ParamSpec, TypeVar
+
+from tanken.base import cache
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,6 +27,33 @@ SUFFIX = "__native"
 def available() -> bool:
     """Whether native code may be used (TANKEN_NATIVE=off forbids it) and Numba is installed."""
     return os.environ.get("TANKEN_NATIVE", "on") != "off" and importlib.util.find_spec("numba") is not None
+
+
+def state() -> str:
+    """Whether native code is on, in words, with the reason where it is off."""
+    if os.environ.get("TANKEN_NATIVE", "on") == "off":
+        return "off (TANKEN_NATIVE=off)"
+    return "on" if available() else "off (Numba is not installed)"
+
+
+def library_version(name: str) -> str:
+    """The version of an installed library, found without importing it; "not installed"."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+@contextmanager
+def _own_cache() -> Iterator[None]:
+    """While a function is being declared to Numba, its cache is tanken's; a user's own compiled functions keep theirs."""
+    import numba
+
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache.writable(library_version("numba")))
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before
 
 
 def kernel(function: Callable[P, T]) -> Callable[P, T]:
@@ -40,12 +71,16 @@ def twin(name: str, *uses: str) -> ModuleType | None:
 
     `uses` are the kernel modules whose functions it imports: their twins stand in for them while it loads.
     """
-    global _compiling
     if not available():
         return None
-    if name in _twins:
-        return _twins[name]
-    plain = {used: sys.modules[used] for used in uses if twin(used) is not None}
+    if name not in _twins:
+        plain = {used: sys.modules[used] for used in uses if twin(used) is not None}
+        _twins[name] = _load(name, plain)
+    return _twins[name]
+
+
+def _load(name: str, plain: dict[str, ModuleType]) -> ModuleType:
+    global _compiling
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(name)
@@ -56,9 +91,9 @@ def twin(name: str, *uses: str) -> ModuleType | None:
     before, _compiling = _compiling, True
     sys.modules.update({used: _twins[used] for used in plain})
     try:
-        copy.loader.exec_module(module)
+        with _own_cache():
+            copy.loader.exec_module(module)
     finally:
         _compiling = before
         sys.modules.update(plain)
-    _twins[name] = module
     return module

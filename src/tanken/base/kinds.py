@@ -1,0 +1,121 @@
+"""The kinds of things that tanken works on: how each is recognised, which part owns it, which verbs fit.
+
+Magic numbers: System V ABI (ELF), Linux Documentation/arch/x86/boot.rst (bzImage: 0xAA55 at 0x1fe, "HdrS" at 0x202).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tanken.base.errors import InputError, UsageError
+from tanken.base.records import Record
+
+HEAD = 0x10000  # bytes of a file that recognition looks at
+X86 = "x86:"
+OOPS = re.compile(rb"^.*(Oops: |BUG: |general protection fault|\bCode: (?:[0-9a-f]{2} |<[0-9a-f]{2}> ){4})", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Kind(Record):
+    """A kind: its name, what it is, the part that owns it, the verbs that fit, in the order in which to try them."""
+
+    name: str
+    what: str
+    owner: str
+    verbs: tuple[str, ...]
+
+
+def _is_kernel(head: bytes) -> bool:
+    return head[0x1FE:0x200] == b"\x55\xaa" and head[0x202:0x206] == b"HdrS"
+
+
+def _is_text(head: bytes) -> bool:
+    if not head or b"\0" in head:
+        return False
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return len(head) == HEAD and error.start > HEAD - 4
+    return True
+
+
+# kind, why a head of bytes is one (the sentence is shown), the test; the first that fits wins
+FILES: tuple[tuple[Kind, str, Callable[[bytes], bool]], ...] = (
+    (Kind("elf", "an ELF file: a program, a library or an object", "elf", ("dis", "run", "show", "check")),
+     "begins with 7f 45 4c 46", lambda head: head[:4] == b"\x7fELF"),
+    (Kind("kernel", "a Linux kernel image (bzImage)", "elf", ("dis", "run", "show")),
+     "has 55 aa at 0x1fe and HdrS at 0x202", _is_kernel),
+    (Kind("oops", "text with a kernel's Oops", "debug", ("dis", "show")),
+     "is text with an Oops, a BUG or a line Code:", lambda head: _is_text(head) and OOPS.search(head) is not None),
+    (Kind("text", "text", "base", ("show",)), "is UTF-8 without zero bytes", _is_text),
+    (Kind("raw", "bytes of no kind that is known here", "base", ("show", "dis")), "fits no other kind", lambda head: True),
+)  # fmt: skip
+DIRECTORY = Kind("directory", "a directory", "base", ())
+ROW = Kind("x86", "a row of the x86 opcode map, or the bytes of an instruction", "isa.x86", ("show",))
+KINDS = {kind.name: kind for kind in (*(kind for kind, _, _ in FILES), DIRECTORY, ROW)}
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What the user named, its kind, and the sentence that says why it is of that kind."""
+
+    name: str
+    kind: Kind
+    why: str
+
+    @cached_property
+    def data(self) -> bytes:
+        """The bytes of the thing; "-" is the standard input. Raises InputError when they cannot be read."""
+        try:
+            return sys.stdin.buffer.read() if self.name == "-" else Path(self.name).read_bytes()
+        except OSError as error:
+            raise InputError(error.strerror or str(error), where=self.name) from error
+
+    @property
+    def query(self) -> str:
+        """What stands behind `x86:`."""
+        return self.name.removeprefix(X86).strip()
+
+
+def kind_named(name: str) -> Kind:
+    """The kind `name`; raises UsageError, with a near name, when there is none."""
+    if name in KINDS:
+        return KINDS[name]
+    near = difflib.get_close_matches(name, KINDS, 1)
+    raise UsageError(f"no kind {name!r}", wanted=", ".join(KINDS), hint=f"did you mean {near[0]}?" if near else "")
+
+
+def of_bytes(head: bytes) -> tuple[Kind, str]:
+    """The kind of a file that begins with `head`, and why."""
+    return next((kind, why) for kind, why, test in FILES if test(head))
+
+
+def recognise(name: str, forced: str | None = None) -> Thing:
+    """The thing that `name` means: `x86:...`, "-" or a path; `forced` is the name of a kind that overrides.
+
+    Raises InputError when there is no such file, UsageError when there is no such kind.
+    """
+    if forced is not None:
+        return Thing(name, kind_named(forced), "is taken as told by --as")
+    if name.startswith(X86):
+        return Thing(name, ROW, "begins with x86:")
+    if name == "-":
+        thing = Thing(name, KINDS["raw"], "")
+        known = Thing(name, *of_bytes(thing.data[:HEAD]))
+        known.__dict__["data"] = thing.data
+        return known
+    path = Path(name)
+    if path.is_dir():
+        return Thing(name, DIRECTORY, "is a directory of the file system")
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except (OSError, ValueError) as error:
+        raise InputError(getattr(error, "strerror", None) or str(error), where=name, wanted="a file, - or x86:NAME") from error
+    return Thing(name, *of_bytes(head))
