@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from tanken.base import cache
 
@@ -49,11 +49,12 @@ def _own_cache() -> Iterator[None]:
     """While a function is being declared to Numba, its cache is tanken's; a user's own compiled functions keep theirs."""
     import numba
 
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache.writable(library_version("numba")))
+    config: Any = numba.config
+    before, config.CACHE_DIR = config.CACHE_DIR, str(cache.writable(library_version("numba")))
     try:
         yield
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
 
 
 def kernel(function: Callable[P, T]) -> Callable[P, T]:

@@ -6,50 +6,98 @@ A verb's module has `arguments(parser)` and `run(options) -> int`; only the chos
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 
-from tanken.base.errors import TankenError
+from tanken import __version__
+from tanken.base.errors import TankenError, UnsupportedError, UsageError
 
 VERBS = {
+    "show": ("tanken.cli.show", "bytes as values: hexdump, x86 rows and instructions"),
     "dis": ("tanken.cli.dis", "disassemble code"),
     "run": ("tanken.cli.run", "run a program"),
+    "tour": ("tanken.cli.tour", "a walk through the parts"),
+    "info": ("tanken.cli.info", "version, native code, cache folder"),
+    "warm": ("tanken.cli.warm", "compile the native code ahead of time"),
 }
+EPILOG = "`tanken THING` alone says what a thing is, why, and which verbs fit it. `tanken VERB --help` explains a verb."
 
 
 def parser(verb: str | None) -> argparse.ArgumentParser:
     """The parser of all verbs; the arguments of `verb` alone are filled in."""
-    top = argparse.ArgumentParser(prog="tanken", description="An open machine lab: see, run, check, measure and watch the parts of a computer.")
+    about = "An open machine lab: see, run, check, measure and watch the parts of a computer."
+    top = argparse.ArgumentParser(prog="tanken", description=about, epilog=EPILOG)
+    top.add_argument("--version", action="version", version=f"tanken {__version__}")
     subparsers = top.add_subparsers(dest="verb", metavar="VERB")
-    for name, (module, summary) in VERBS.items():
+    for name, (module, summary) in present().items():
         sub = subparsers.add_parser(name, help=summary, description=summary)
         if name == verb:
             import_module(module).arguments(sub)
     return top
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; the exit status: 0, 1 for bad input, 2 for a wrong command, 130 when interrupted, else the verb's own."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    verb = next((word for word in words if word in VERBS), None)
-    options = parser(verb).parse_args(words)
-    if verb is None:
-        parser(None).print_help()
-        return 0
+def _thing(words: list[str]) -> int:
+    """`tanken THING`: the words begin with no verb."""
+    module = import_module("tanken.cli.thing")
+    top = argparse.ArgumentParser(prog="tanken", description="Say what a thing is and which verbs fit it.")
+    module.arguments(top)
+    options = top.parse_args(words)
+    name: str = options.thing
+    if not options.kind and name.isidentifier() and not os.path.exists(name):
+        near = difflib.get_close_matches(name, VERBS, 1)
+        raise UsageError(f"no verb and no file {name!r}", wanted=", ".join(VERBS), hint=f"did you mean {near[0]}?" if near else "see tanken --help")
+    status: int = module.run(options, present())
+    return status
+
+
+def present() -> dict[str, tuple[str, str]]:
+    """The verbs whose module is there."""
+    return {name: row for name, row in VERBS.items() if find_spec(row[0]) is not None}
+
+
+def _verb(words: list[str]) -> int:
+    if words[0] not in present():
+        raise UnsupportedError(f"this version has no {words[0]} yet", wanted=", ".join(present()))
+    options = parser(words[0]).parse_args(words)
+    status: int = import_module(VERBS[words[0]][0]).run(options)
+    return status
+
+
+def _guarded(name: str, action: Callable[[list[str]], int], words: list[str]) -> int:
     try:
-        status: int = import_module(VERBS[verb][0]).run(options)
+        status = action(words)
         sys.stdout.flush()
     except TankenError as error:
-        print(f"tanken {verb}: {error}", file=sys.stderr)
-        return 1
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
+    except Exception as error:
+        if os.environ.get("TANKEN_DEBUG"):
+            raise
+        text = " ".join(str(error).split())
+        print(f"{name}: our own bug: {type(error).__name__}: {text} (TANKEN_DEBUG=1 shows where)", file=sys.stderr)
+        return 70
     return status
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; the exit status: 0, 1 for bad input, 2 for a wrong command, 70 for a bug, 130 when interrupted, else the verb's own."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] in VERBS:
+        return _guarded(f"tanken {words[0]}", _verb, words)
+    if not words or words[0] in ("-h", "--help", "--version"):
+        parser(None).parse_args(words)
+        parser(None).print_help()
+        return 0
+    return _guarded("tanken", _thing, words)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,47 @@
+"""`tanken warm`: compiles the native code ahead of time, so that nobody waits for a compiler later.
+
+Each row of WARM names a module and a function that makes its kernels compile; what it leaves behind is in `tanken info`'s cache folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from tanken.base import native, progress
+from tanken.base.progress import Event
+
+
+def _x86_decoder() -> None:
+    from tanken.isa.x86 import bulk
+
+    bulk.decode_array(b"\x90" * bulk.SMALL)
+
+
+def _x86_text() -> None:
+    from tanken.isa.x86 import bulk
+
+    for syntax in ("intel", "att"):
+        for _ in bulk.text_lines(b"\x90" * bulk.SMALL, syntax=syntax):
+            pass
+
+
+WARM = (("x86 decoder", _x86_decoder), ("x86 text", _x86_text))
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="progress as one JSON object a line")
+
+
+def run(options: argparse.Namespace) -> int:
+    if not native.available():
+        print(f"nothing to compile: native code is {native.state()}")
+        return 0
+    tell = progress.to(sys.stdout, options.json)
+    for job, compile_it in WARM:
+        start = time.perf_counter()
+        tell(Event(job, 0, 1, "compiling"))
+        compile_it()
+        tell(Event(job, 1, 1, f"ready after {time.perf_counter() - start:.1f} s"))
+    return 0

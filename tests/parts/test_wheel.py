@@ -1,0 +1,23 @@
+"""The wheel: what is installed holds the tables, and nothing but the package.
+
+PyPA binary distribution format.
+"""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_wheel_holds_the_tables(tmp_path) -> None:
+    pytest.importorskip("hatchling", reason="no hatchling to build a wheel with")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    tables = [path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.map")]
+    assert "tanken/isa/x86/opcodes.map" in tables and not set(tables) - set(names)
+    assert all(name.startswith(("tanken/", "tanken-")) for name in names)
