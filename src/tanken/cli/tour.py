@@ -6,6 +6,7 @@ It asks nothing, needs neither root nor a compiler for its first steps, says pla
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import subprocess
 import sys
@@ -33,7 +34,7 @@ STEPS = (
     Step("Bytes to values: an instruction, and the row of the table that read it", ("show", "x86:480fb10b")),
     Step("The table itself: a mnemonic and all its rows, with what they do to the flags", ("show", "x86:aad")),
     Step("A program of this machine in our own kernel: system calls, files and memory are Python", ("run", "busybox", "echo", "hello from inside"), "busybox"),
-    Step("The same, with a shell that starts programs", ("run", "busybox", "sh", "-c", "for i in 1 2 3; do echo $i; done"), "busybox"),
+    Step("The same with a shell", ("run", "busybox", "sh", "-c", "for i in 1 2 3; do echo $i; done"), "busybox"),
     Step("What this stands on", ("info",)),
 )
 
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     outcomes = []
     for number, step in enumerate(STEPS, 1):
         if not options.json:
-            print(f"\n== {number} of {len(STEPS)}: {step.title}\n$ tanken {' '.join(step.words)}", flush=True)
+            print(f"\n== {number} of {len(STEPS)}: {step.title}\n$ tanken {shlex.join(step.words)}", flush=True)
         outcomes.append(_walk(step, present(), options.json))
         if outcomes[-1].state != "done" and not options.json:
             print(f"-- {outcomes[-1].state}: {outcomes[-1].why}", flush=True)
