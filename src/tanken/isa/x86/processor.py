@@ -5,7 +5,7 @@ See isa.architecture's `Architecture`.
 
 from __future__ import annotations
 
-from tanken.isa.architecture import Machine
+from tanken.isa.architecture import Instruction, Machine
 from tanken.isa.x86.inst import Inst, decode
 from tanken.isa.x86.semantics import execute
 
@@ -19,6 +19,6 @@ class Processor:
         """The first instruction of `code`."""
         return decode(code, address, self.mode)
 
-    def execute(self, machine: Machine, instruction: Inst) -> None:
+    def execute(self, machine: Machine, instruction: Instruction) -> None:
         """Do it on `machine`."""
-        execute(machine, instruction)
+        execute(machine, instruction)  # type: ignore[arg-type]  # it came from `decode`

@@ -185,7 +185,7 @@ def wait4(process: Process, child: Int, status: Word, options: Int, usage: Word)
 
 def pack_usage(used: object) -> bytes:
     """struct rusage of Python's."""
-    numbers = tuple(used)  # type: ignore[arg-type]
+    numbers: tuple[float, ...] = tuple(used)  # type: ignore[arg-type]
     times = [part for seconds in numbers[:2] for part in divmod(int(seconds * 1_000_000), 1_000_000)]
     return RUSAGE.pack(*times, *(int(number) for number in numbers[2:16]))
 

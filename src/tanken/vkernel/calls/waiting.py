@@ -63,7 +63,7 @@ def _select(process: Process, count: int, sets: tuple[int, int, int], millisecon
     asked = [int.from_bytes(process.memory.read(address, size), "little") if address and size else 0 for address in sets]
     lists = [[fd for fd in range(count) if bits >> fd & 1] for bits in asked]
     process.signals.waiting = not process.signals.pending
-    found = host_select.select(*lists, None if milliseconds is None else milliseconds / 1000)
+    found = host_select.select(lists[0], lists[1], lists[2], None if milliseconds is None else milliseconds / 1000)
     process.signals.waiting = False
     for address, ready in zip(sets, found, strict=True):
         if address and size:
