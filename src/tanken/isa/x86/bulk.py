@@ -71,15 +71,16 @@ def decode_array(code: bytes | bytearray | memoryview, at: int = 0, mode: int = 
 
 def text_lines(
     code: bytes | bytearray | memoryview, at: int = 0, mode: int = 64, syntax: str = "intel",
-    comment: bool = False, address: bool = True,
+    comment: bool = False, address: bool = True, likely: int = 0,
 ) -> Iterator[bytes]:  # fmt: skip
     """The text of all instructions of `code` in pieces of whole lines: `401000:<tab>text`, without address if not wanted.
 
     `comment` adds the address of rip-relative operands. Memory stays bounded whatever the length of `code`.
+    `likely` says how many bytes the caller will print in all, when it hands them over in small pieces.
     """
     size, att = mode_bytes(mode), SYNTAXES[syntax]
     pos = 0
-    compiled = _native(len(code))
+    compiled = _native(max(len(code), likely))
     if compiled:
         import numpy as np
 
