@@ -23,15 +23,26 @@ SYMBOL = re.compile(r" +# (0x)?[0-9a-f]+( <.*>)?$| <[^>]*>+$")
 TARGET = re.compile(r"((?:call|j\w+|loop\w*|xbegin\w*)(?:,p[nt])? +)(?:0x)?([0-9a-f]+)$")
 
 
-def theirs(path: Path, syntax: str) -> Iterator[str]:
-    """objdump's lines in the form of `tanken dis --plain`."""
+def theirs(path: Path, elf: Elf, syntax: str) -> Iterator[str]:
+    """objdump's lines in the form of `tanken dis --plain`; bytes of data symbols left out."""
+    data = _data(elf)
     command = ["objdump", "-d", "-w", "--no-show-raw-insn", *(["-M", "intel"] if syntax == "intel" else []), str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as process:
         assert process.stdout is not None
         for line in process.stdout:
             head, tab, text = line.rstrip("\n").partition(":\t")
-            if tab and text and not text.startswith("file format"):
+            if tab and text and not text.startswith("file format") and int(head, 16) not in data:
                 yield f"{head.strip()}:\t{normal(text)}"
+
+
+def _data(elf: Elf) -> set[int]:
+    found: set[int] = set()
+    for section in elf.sections:
+        if section.holds_code:
+            for region in listing.regions(elf, section):
+                if region.data:
+                    found.update(range(region.address, region.address + len(region.code)))
+    return found
 
 
 def normal(text: str) -> str:
@@ -43,12 +54,12 @@ def compare(path: Path, elf: Elf, syntax: str) -> tuple[int, collections.Counter
     """(instructions, differing ones by class)."""
     sections = [s for s in elf.sections if s.holds_code]
     ours = b"".join(listing.plain_lines(elf, syntax, sections, 0, 1 << 64)).decode("latin-1").splitlines()
-    other = list(theirs(path, syntax))
+    other = list(theirs(path, elf, syntax))
     classes: collections.Counter[str] = collections.Counter()
     if ours != other:
         mine, wanted = (dict(line.split(":\t", 1) for line in lines) for lines in (ours, other))
         for address, text in wanted.items():
-            if mine.get(address) != text and not (set(text) <= {"0123456789abcdef "} or re.match(r"([0-9a-f]{2} ){4,16} ", text)):
+            if mine.get(address) != text:
                 classes[f"{text.split(' ')[0]} / {mine.get(address, 'no line').split(' ')[0]}: {address}: {text} / {mine.get(address)}"] += 1
     return len(other), classes
 

@@ -146,7 +146,7 @@ class Elf:
         index = rows[0][6] if rows and self._shstrndx == 0xFFFF else self._shstrndx
         if 0 < index < len(rows):
             strings = self._piece(rows[index][4], rows[index][5], "the section names")
-        return tuple(Section(text(strings, row[0]), *row[1:], i) for i, row in enumerate(rows))
+        return tuple(Section(text(strings, name), *_nine(rest), i) for i, (name, *rest) in enumerate(rows))
 
     def contents(self, section: Section) -> bytes:
         """The bytes of a section, none for NOBITS."""
@@ -214,6 +214,11 @@ class Elf:
                 raise InputError(f"a note of {size} bytes at {segment.offset + pos:#x}", wanted="inside its segment", where=self.name)
             yield Note(data[pos + 12 : pos + 12 + owner].rstrip(b"\0").decode("latin-1"), kind, data[start : start + size])
             pos = start + -(-size // align) * align
+
+
+def _nine(numbers: list[int]) -> tuple[int, int, int, int, int, int, int, int, int]:
+    a, b, c, d, e, f, g, h, i = numbers
+    return a, b, c, d, e, f, g, h, i
 
 
 def text(strings: bytes, offset: int) -> str:
