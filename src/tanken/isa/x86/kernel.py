@@ -76,6 +76,14 @@ def unusual(out: MutableSequence[int], o: int, length: int, count: int, mask: in
 
 
 @kernel
+def decorate(out: MutableSequence[int], o: int, bits: int, mask_register: int, modrm: int) -> int:
+    """Keeps mask and rounding of an EVEX encoding that is no instruction, for the text."""
+    out[o + C_PREFIXES] |= bits & (L.EVEX | L.EVEX_Z | L.EVEX_B | (3 << L.LL_SHIFT))
+    out[o + C_REGISTERS] = (mask_register << 24) | (L.RM_IS_REGISTER if modrm >= 0xC0 else 0)
+    return 0
+
+
+@kernel
 def walk(T: Sequence[int], node: int, modrm: int, mode: int, prefix: int, osize: int, asize: int, rexb: int, wide: int, ll: int) -> int:
     """From the root of an opcode to a form, 0 if none fits."""
     while node > 0:
@@ -185,6 +193,7 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     opcode = byte
     evex = 0
     vvvv = 0
+    unmasked = 0
     mask_register = 0
     ll = 0
     pp = 0
@@ -257,11 +266,12 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
                 vvvv |= 16 - ((byte3 & 8) << 1)
                 rexr |= 2 - ((byte & 16) >> 3)
                 bits |= (L.EVEX_Z if byte3 & 128 else 0) | (L.EVEX_B if byte3 & 16 else 0)
+            unmasked = vvvv & 15
             if mode != 8:
                 rexr = 0
                 rexx = 0
                 rexb = 0
-                vvvv &= 7
+                vvvv &= 23
             bits |= encoded | (pp << L.PP_SHIFT) | (ll << L.LL_SHIFT)
             opcode = (code[pos + need - 1] & 255) + table * 256
             pos += need
@@ -271,10 +281,14 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     modrm = 0
     if opcode == 0x10F:
         known = 1
+    if encoded == L.EVEX:
+        known = 1
     if known:
         if pos >= end:
             return unusual(out, o, 1, 1 if count else 0, 1 if count else 0, mode, L.TRUNCATED)
         modrm = code[pos] & 255
+    if bits & L.EVEX_B and modrm >= 0xC0:
+        ll = 2  # the length field is the rounding mode
     if mode == 8:
         asize = 4 if bits & L.ADDR else 8
     else:
@@ -290,7 +304,7 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
         prefix = 3
     else:
         prefix = 1 if data else 0
-    if opcode == 0x10F:
+    if opcode == 0x10F or ll == 3:
         form = 0
     else:
         form = walk(T, T[L.ROOTS + opcode], modrm, mode, prefix, osize, asize, rexb & 1, wide, ll)
@@ -308,7 +322,14 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
                 twin = walk(T, T[L.ROOTS + opcode], modrm, mode, other, osize, asize, rexb & 1, wide, ll)
                 if T[L.FORMS + twin * L.STRIDE + L.FLAGS] & L.F_STRICT:
                     all_prefixes = 0
-        return unusual(out, o, pos - start, count, all_prefixes, mode, L.NO_ROW)
+        unusual(out, o, pos - start, count, all_prefixes, mode, L.NO_ROW)
+        if encoded == L.EVEX and unmasked == 0 and (mask_register or not bits & L.EVEX_Z):
+            other = walk(T, T[L.ROOTS + opcode], modrm, mode, 1, osize, asize, rexb & 1, wide, ll) if ll < 3 else 0
+            if other == 0 and ll < 3:
+                other = walk(T, T[L.ROOTS + opcode], modrm, mode, 0, osize, asize, rexb & 1, 0, ll)
+            if other == 0 or not T[L.FORMS + other * L.STRIDE + L.FLAGS] & L.F_STRICT:
+                decorate(out, o, bits, mask_register, modrm)
+        return pos - start
     flags = T[L.FORMS + form * L.STRIDE + L.FLAGS]
     if known:
         pos += 1
@@ -394,6 +415,9 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
                 dbytes = 4
         if flags & L.F_MPX and asize == 2:
             dbytes = 0
+        if flags & L.F_VSIB and encoded == L.EVEX and not sib:
+            dbytes = 0
+            base = L.NONE
         if dbytes:
             if cursor + dbytes > end:
                 return unusual(out, o, 1, 1 if count else 0, 1 if count else 0, mode, L.TRUNCATED)
@@ -475,11 +499,14 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
         return unusual(out, o, 15, count, all_prefixes, mode, L.TOO_LONG)
     if flags & L.F_BAD:
         fault = L.NO_MEANING
-    if encoded and fault == L.OK:
-        if not flags & L.F_VVVV and vvvv & 15 and not flags & L.F_VSIB:
-            fault = L.BAD_VVVV
-        if fault:
-            return unusual(out, o, count + (3 if code[first - 1] & 255 == 0xC5 else (5 if encoded == L.EVEX else 4)), count, all_prefixes, mode, fault)
+    if encoded and (fault == L.OK or encoded == L.EVEX):
+        refused = L.OK
+        if not flags & L.F_VVVV and vvvv & 15:
+            refused = L.BAD_VVVV
+        elif bits & L.EVEX_Z and mask_register == 0:
+            refused = L.BAD_ZEROING
+        if refused:
+            return unusual(out, o, count + (3 if code[first - 1] & 255 == 0xC5 else (5 if encoded == L.EVEX else 4)), count, all_prefixes, mode, refused)
 
     # Which prefixes acted: the others are shown.
     if count:
@@ -555,8 +582,9 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
 @kernel
 def disp_scale(T: Sequence[int], form: int, bits: int, osize: int, asize: int, vector: int, wide: int, mode: int) -> int:
     """The N of disp8*N (SDM Vol. 2A, 2.7.5)."""
-    if bits & L.EVEX_B and T[L.FORMS + form * L.STRIDE + L.BROADCAST]:
-        return T[L.FORMS + form * L.STRIDE + L.BROADCAST]
+    element = T[L.FORMS + form * L.STRIDE + L.BROADCAST]
+    if bits & L.EVEX_B and element:
+        return (2 << wide) if element == 2 else (8 if wide else 4)
     size = resolve(T[L.FORMS + form * L.STRIDE + L.SCALE], osize, asize, vector, wide, mode)
     return size if size else 1
 

@@ -13,11 +13,11 @@ MAPS = ("one", "0f", "0f38", "0f3a", "3dnow", "vex.0f", "vex.0f38", "vex.0f3a", 
 ROOTS = 512
 MODRM = ROOTS + len(MAPS) * 256
 FORMS = MODRM + len(MAPS) * 256
-STRIDE = 40  # int64 a form
+STRIDE = 44  # int64 a form
 # A form's record: flags, immediate, then size codes of its memory operand, of disp8*N, of the vector index; bytes of a
 # broadcast element; its predicates; two name templates; five numbers an operand.
 (FLAGS, IMMEDIATE, MEMORY_SIZE, SCALE, VSIB, BROADCAST, PSEUDO, HEADS) = range(8)
-HEAD = 4  # offset in the letters, length before the marker, length after it, marker
+HEAD = 6  # offset in the letters, then length, marker, length, marker, length
 OPERANDS = 5
 SLOTS = HEADS + 2 * HEAD
 SLOT = 5
@@ -129,6 +129,9 @@ F_TILE_SIB = 1 << 47
 F_FAR_W = 1 << 48
 F_VEC_LENGTH = 1 << 49  # the text depends on the vector length
 F_NO_OPERAND = 1 << 50  # an operand is never valid here: it shows as (bad), and one byte is eaten
+F_GHOST = 1 << 51  # AT&T text shows {1toN} for b with W1 though the row has no broadcast
+F_ER_BAD = 1 << 52  # rounding is shown, as bad
+F_BCST_TEXT_XY = 1 << 53  # Intel text shows {1toN} too, below 512 bits
 F_ATT_ADDR = 1 << 54  # AT&T text tells the address size in the name
 F_EAT_66 = 1 << 55  # 66 is never shown
 F_MPX = 1 << 56  # 64-bit mode ignores 67, 16-bit addresses are bad
@@ -136,6 +139,8 @@ F_NO_RIP = 1 << 57  # a rip-relative operand is bad
 F_RM0 = 1 << 58  # any other register than 0 in rm is bad
 F_3DNOW = 1 << 60  # 66 makes the operands xmm registers
 F_STRICT = 1 << 59  # with another selecting prefix the bytes are bad and no prefix is shown
+F_SCATTER = 1 << 61
+F_DISTINCT = 1 << 62  # the destination must differ from the sources
 
 # Size codes: values up to 64 are bytes; these depend on the instruction.
 S_V, S_Z, S_Y, S_X, S_X2, S_X4, S_X8, S_A, S_P, S_M, S_A2 = range(100, 111)
@@ -156,9 +161,9 @@ FILES = ("gpr", "seg", "cr", "dr", "tr", "st", "mm", "xmm", "k", "bnd", "tmm")
 NODE_WIDTH = (3, 4, 8, 2, 8, 2, 4, 3, 3, 2, 2)
 
 # Markers in a mnemonic: what is put in at that place.
-(K_NONE, K_SMEM, K_SALL, K_DMEM, K_DALL, K_Y, K_XY, K_XYZ, K_PSEUDO, K_N, K_Q) = range(11)
+(K_NONE, K_SMEM, K_SALL, K_DMEM, K_DALL, K_Y, K_XY, K_XYZ, K_PSEUDO, K_N, K_Q, K_WS, K_WD, K_WH) = range(14)
 MARKERS = {"": K_NONE, "s": K_SMEM, "S": K_SALL, "d": K_DMEM, "D": K_DALL, "y": K_Y, "xy": K_XY, "xyz": K_XYZ,
-           "p": K_PSEUDO, "n": K_N, "q": K_Q}  # fmt: skip
+           "p": K_PSEUDO, "n": K_N, "q": K_Q, "ws": K_WS, "wd": K_WD, "wh": K_WH}  # fmt: skip
 
 # Prefix classes of a byte.
 (P_NONE, P_DATA, P_ADDR, P_REPZ, P_REPNZ, P_LOCK, P_SEG, P_FWAIT, P_REX) = range(9)

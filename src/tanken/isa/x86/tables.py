@@ -6,6 +6,7 @@ the kernel reads them as they are in Python, and as NumPy arrays under Numba.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -128,6 +129,8 @@ ATTRIBUTE_FLAGS = {
     "star": L.F_STAR, "keep": L.F_KEEP, "attonly": L.F_ATT_ONLY, "far": L.F_NO_SIZE, "k": L.F_MASK, "kz": L.F_MASK | L.F_ZERO,
     "er": L.F_ER, "sae": L.F_SAE, "cr8": L.F_CR8, "bcsttext": L.F_BCST_TEXT, "vexmark": L.F_VEXMARK, "wbad": L.F_W_BAD,
     "gather": L.F_GATHER, "tilesib": L.F_TILE_SIB, "attaddr": L.F_ATT_ADDR, "acts66": L.F_OSIZE, "mpx": L.F_MPX, "strict": L.F_STRICT, "norip": L.F_NO_RIP, "rm0": L.F_RM0,
+    "gbcstw": L.F_GHOST, "erbad": L.F_ER_BAD, "bcsttextxy": L.F_BCST_TEXT_XY,
+    "scatter": L.F_SCATTER, "distinct": L.F_DISTINCT,
 }  # fmt: skip
 HLE_FLAGS = {"": L.F_HLE, "xchg": L.F_HLE | L.F_HLE_XCHG, "mov": L.F_HLE_MOV}
 SIZED = {L.S_V, L.S_Z, L.S_P, L.S_A2}
@@ -257,11 +260,13 @@ class _Names:
         return self.known[text]
 
     def template(self, text: str) -> list[int]:
-        head, brace, rest = text.partition("{")
-        marker, _, tail = rest.partition("}")
-        if brace and marker not in L.MARKERS:
-            raise InputError(f"marker {{{marker}}} in mnemonic {text!r}", wanted="one of " + " ".join(L.MARKERS))
-        return [self.add(head + tail), len(head), len(tail), L.MARKERS[marker]]
+        pieces = re.split(r"[{}]", text)
+        pieces += [""] * (5 - len(pieces))
+        for marker in pieces[1::2]:
+            if marker not in L.MARKERS:
+                raise InputError(f"marker {{{marker}}} in mnemonic {text!r}", wanted="one of " + " ".join(L.MARKERS))
+        head, first, middle, second, tail = pieces
+        return [self.add(head + middle + tail), len(head), L.MARKERS[first], len(middle), L.MARKERS[second], len(tail)]
 
 
 def mnemonics(row: MapRow) -> tuple[str, str]:
@@ -270,10 +275,13 @@ def mnemonics(row: MapRow) -> tuple[str, str]:
     return intel, att or intel
 
 
+_LETTERS = {"n": "n", "ws": "s", "wd": "d", "wh": "h"}
+
+
 def plain(template: str) -> str:
     """The name without its marker: `ret{D}` is ret."""
-    head, _, rest = template.partition("{")
-    return head + ("n" if rest.startswith("n}") else "") + rest.partition("}")[2]
+    pieces = re.split(r"[{}]", template)
+    return "".join(_LETTERS.get(piece, "") if i % 2 else piece for i, piece in enumerate(pieces))
 
 
 def build(rows: Sequence[MapRow], name: str) -> tuple[list[Form], Tables]:
@@ -310,7 +318,7 @@ def _record(form: Form, numbers: list[int], names: _Names, flags: int, predicate
     numbers[at + L.MEMORY_SIZE] = memory
     numbers[at + L.SCALE] = int(row.attributes["n"]) if "n" in row.attributes else memory
     numbers[at + L.VSIB] = SIZES[row.attributes["vsib"]] if "vsib" in row.attributes else 0
-    numbers[at + L.BROADCAST] = int(row.attributes.get("bcst", "0")) // 8
+    numbers[at + L.BROADCAST] = int(row.attributes.get("bcst", "32" if "gbcst" in row.attributes else "0")) // 8
     numbers[at + L.PSEUDO] = predicates[row.attributes["pseudo"]] if "pseudo" in row.attributes else 0
     for syntax, template in enumerate(mnemonics(row)):
         start = at + L.HEADS + syntax * L.HEAD

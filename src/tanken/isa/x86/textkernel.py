@@ -228,6 +228,12 @@ def put_marker(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, f
         if att and memory and not bits & L.EVEX_B and (vector < 64 or marker == L.K_XYZ):
             buf[p] = 120 if vector == 16 else (121 if vector == 32 else 122)
             p += 1
+    elif marker >= L.K_WS:
+        if wrong_w(T, out, o, form):
+            p = put_word(T, B, buf, p, N.W_BAD_MARK)
+        else:
+            buf[p] = 115 if marker == L.K_WS else (100 if marker == L.K_WD else 104)
+            p += 1
     elif marker == L.K_N:
         if not bits & L.FWAIT:
             buf[p] = 110
@@ -246,6 +252,15 @@ def put_marker(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, f
             buf[p] = B[at + i]
             p += 1
     return p
+
+
+@kernel
+def wrong_w(T: Sequence[int], out: Sequence[int], o: int, form: int) -> int:
+    """Whether EVEX.W is not the one that the row wants."""
+    flags = T[L.FORMS + form * L.STRIDE + L.FLAGS]
+    if not flags & L.F_W_BAD:
+        return 0
+    return (1 if out[o + C_PREFIXES] & L.REX_W else 0) != (1 if flags & L.F_W_WANT else 0)
 
 
 @kernel
@@ -422,10 +437,14 @@ def put_operand(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, 
             number = (registers >> 8) & 255
             if T[slot + L.FILE] == L.R_ST:
                 number &= 7
+            elif T[slot + L.FILE] != L.R_VEC:
+                number &= 15
         elif source == L.O_OPC:
             number = (registers >> 8) & 255
         elif source == L.O_VVVV:
             number = (registers >> 16) & 255
+            if mode != 8 and number > 15:
+                return put_word(T, B, buf, p, N.W_BAD)
         elif source == L.O_FIXED:
             number = T[slot + L.NUMBER]
         elif source == L.O_IS4:
@@ -440,6 +459,10 @@ def put_operand(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, 
             p += 1
         if file == L.R_MM and bits & L.DATA and T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_3DNOW:
             file = L.R_VEC
+        if i == 0 and T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_DISTINCT and not_distinct(registers):
+            return put_word(T, B, buf, p, N.W_BAD)
+        if number > (7 if file == L.R_K else (15 if file == L.R_GPR else 31)):
+            return put_word(T, B, buf, p, N.W_BAD)
         size = resolve(T[slot + L.REGISTER_SIZE], osize, asize, vector, wide, mode)
         return put_register(T, B, buf, p, register_name(file, size, number, bits & L.REX, att), att)
     if source == L.O_IMM or source == L.O_IMM2 or source == L.O_IMM4:
@@ -458,6 +481,13 @@ def put_operand(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, 
 
 
 @kernel
+def not_distinct(registers: int) -> int:
+    """Whether the register in reg is also the one in vvvv or rm."""
+    reg = registers & 255
+    return reg == (registers >> 16) & 255 or registers & L.RM_IS_REGISTER and reg == (registers >> 8) & 255
+
+
+@kernel
 def put_rm_memory(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, slot: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """The memory operand that ModRM names, with Intel's keyword and the broadcast."""
     sizes = out[o + C_SIZES]
@@ -473,22 +503,35 @@ def put_rm_memory(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int
         size = 16
     element = T[L.FORMS + form * L.STRIDE + L.BROADCAST]
     broadcast = bits & L.EVEX_B and element
+    refused = bits & L.EVEX and bits & L.EVEX_B and not element
+    wide = bits & L.REX_W
+    if element > 2:
+        element = 8 if wide else 4
     if att:
         if T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_STAR:
             buf[p] = 42
             p += 1
     elif broadcast:
         p = put_word(T, B, buf, p, N.W_BCST2 if element == 2 else (N.W_BCST4 if element == 4 else N.W_BCST8))
-    else:
+    elif not refused:
         p = put_keyword(T, B, buf, p, size)
+    if T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_VSIB and bits & L.EVEX and not out[o + C_MEMORY] & L.SIB:
+        return put_word(T, B, buf, p, N.W_BAD)
     p = put_memory(T, B, out, o, form, att, buf, p)
-    if broadcast and (att or T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_BCST_TEXT):
+    vector = (sizes >> 16) & 255
+    flags = T[L.FORMS + form * L.STRIDE + L.FLAGS]
+    if refused:
+        if not att or not flags & L.F_GHOST or not wide:
+            return put_word(T, B, buf, p, N.W_BAD_MARK)
+        broadcast = 1
+        element = 8
+    if broadcast and (att or flags & L.F_BCST_TEXT or flags & L.F_BCST_TEXT_XY and vector < 64):
         buf[p] = 123
         buf[p + 1] = 49
         buf[p + 2] = 116
         buf[p + 3] = 111
         p += 4
-        n = size // element
+        n = vector // 8 if wide and (element == 8 or size < vector) else size // element
         if n >= 10:
             buf[p] = 48 + n // 10
             p += 1
@@ -563,6 +606,12 @@ def put_decoration(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: in
         buf[p + 1] = 122
         buf[p + 2] = 125
         p += 3
+    flags = T[L.FORMS + form * L.STRIDE + L.FLAGS]
+    if flags & (L.F_GATHER | L.F_SCATTER):
+        registers = out[o + C_REGISTERS]
+        same = flags & L.F_GATHER and out[o + C_MEMORY] & L.SIB and registers & 255 == (out[o + C_MEMORY] >> 8) & 255
+        if i == 0 and (not mask or out[o + C_PREFIXES] & L.EVEX_Z) or i == 1 and same and att:
+            p = put_word(T, B, buf, p, N.W_OR_BAD)
     return p
 
 
@@ -580,7 +629,28 @@ def put_strange(T: Sequence[int], B: Sequence[int], code: Sequence[int], pos: in
     p = put_prefixes(T, B, code, pos, out, o, 0, att, buf, p)
     if fault == L.TRUNCATED or fault == L.PREFIXES_ONLY:
         return p - 1
-    return put_word(T, B, buf, p, N.W_BAD)
+    p = put_word(T, B, buf, p, N.W_BAD)
+    if not bits & L.EVEX:
+        return p
+    registers = out[o + C_REGISTERS]
+    mask = (registers >> 24) & 7 or bits & L.EVEX_Z
+    rounding = registers & L.RM_IS_REGISTER and bits & L.EVEX_B
+    if mask or rounding:
+        buf[p] = 32
+        buf[p + 1] = 32
+        p += 2
+    if rounding and att:
+        p = put_word(T, B, buf, p, N.W_RN_BAD + ((bits >> L.LL_SHIFT) & 3))
+        if mask:
+            buf[p] = 44
+            p += 1
+    p = put_decoration(T, B, out, o, 0, 0, att, buf, p)
+    if rounding and not att:
+        if mask:
+            buf[p] = 44
+            p += 1
+        p = put_word(T, B, buf, p, N.W_RN_BAD + ((bits >> L.LL_SHIFT) & 3))
+    return p
 
 
 @kernel
@@ -600,16 +670,23 @@ def put_text(T: Sequence[int], B: Sequence[int], code: Sequence[int], pos: int, 
         p = put_word(T, B, buf, p, N.W_EVEX)
     elif flags & L.F_VEXMARK:
         p = put_word(T, B, buf, p, N.W_VEX)
-    for i in range(T[h + 1]):
-        buf[p + i] = B[at + i]
-    p += T[h + 1]
-    at += T[h + 1]
-    marker = T[h + 3]
-    if marker:
-        p = put_marker(T, B, out, o, form, marker, att, buf, p)
-    for i in range(T[h + 2]):
-        buf[p + i] = B[at + i]
-    p += T[h + 2]
+    late = T[h + 2] == L.K_PSEUDO and wrong_w(T, out, o, form)
+    for part in range(1, 6):
+        n = T[h + part]
+        if part & 1:
+            for i in range(n):
+                buf[p + i] = B[at + i]
+            p += n
+            at += n
+        elif n and not late:
+            p = put_marker(T, B, out, o, form, n, att, buf, p)
+    if late:
+        # The predicate goes in before the last two characters, here of {bad}.
+        p = put_word(T, B, buf, p, N.W_BAD_MARK) - 2
+        p = put_marker(T, B, out, o, form, L.K_PSEUDO, att, buf, p)
+        buf[p] = 100
+        buf[p + 1] = 125
+        p += 2
     if att and flags & L.F_HINT and bits & 0x7FFF:
         hint = hint_of(code, pos, (bits >> L.PREFIX_COUNT_SHIFT) & 15)
         if hint:
@@ -640,14 +717,24 @@ def put_operands(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int,
     """All operands in the order of the syntax, EVEX rounding, and the comment with the address of a rip-relative operand."""
     bits = out[o + C_PREFIXES]
     rounding = -1
-    if bits & L.EVEX_B and out[o + C_REGISTERS] & L.RM_IS_REGISTER and flags & (L.F_ER | L.F_SAE):
-        slot = L.FORMS + form * L.STRIDE + L.SLOTS
-        for i in range(last):
-            if T[slot + L.SLOT * i + L.FILE] == L.R_VEC and T[slot + L.SLOT * i + L.SOURCE] != L.O_NONE and T[slot + L.SLOT * i + L.SOURCE] < L.O_IMM:
-                rounding = i
+    refused = 0
     word = N.W_SAE
-    if flags & L.F_ER:
-        word = N.W_RN + ((bits >> L.LL_SHIFT) & 3)
+    if bits & L.EVEX_B and out[o + C_REGISTERS] & L.RM_IS_REGISTER:
+        if flags & (L.F_ER | L.F_SAE):
+            slot = L.FORMS + form * L.STRIDE + L.SLOTS
+            for i in range(last):
+                if T[slot + L.SLOT * i + L.SOURCE] < L.O_IMM and (not att or T[slot + L.SLOT * i + L.FILE] == L.R_VEC):
+                    rounding = i
+        else:
+            refused = 1
+        if flags & L.F_ER_BAD or refused:
+            word = N.W_RN_BAD + ((bits >> L.LL_SHIFT) & 3)
+        elif flags & L.F_ER:
+            word = N.W_RN + ((bits >> L.LL_SHIFT) & 3)
+    if refused and att:
+        p = put_word(T, B, buf, p, word)
+        buf[p] = 44
+        p += 1
     forward = 1 if not att or flags & L.F_KEEP else 0
     for j in range(last):
         i = j if forward else last - 1 - j
@@ -663,6 +750,9 @@ def put_operands(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int,
             p = put_decoration(T, B, out, o, form, i, att, buf, p)
         if not att and i == rounding:
             p = put_word(T, B, buf, p, word)
+    if refused and not att:
+        buf[p] = 44
+        p = put_word(T, B, buf, p + 1, word)
     if comment and out[o + C_MEMORY] & 255 == L.RIP and flags & L.F_MODRM and not flags & L.F_NO_RIP:
         p = put_word(T, B, buf, p, N.W_COMMENT)
         p = put_hex(buf, p, out[o + C_ADDRESS] + out[o + C_LENGTH] + out[o + C_DISPLACEMENT], 8)
