@@ -177,7 +177,7 @@ def compare(inst: Inst, case: Case, theirs: Result, state: State, exit: Exit | N
         found.append("id flag")
     if state.mxcsr != theirs.mxcsr and theirs.trap is None:
         found.append(f"mxcsr {state.mxcsr:#x} host {theirs.mxcsr:#x}")
-    if inst.mnemonic.startswith("fxsave") and data != theirs.data:
+    if inst.mnemonic.startswith(("fxsave", "fnstenv", "fnsave")) and data != theirs.data:
         at = _first(data, theirs.data)  # the last x87 instruction and operand, which are not kept
         data = data[:at] + theirs.data[at : at + 18] + data[at + 18 :]
     if data != theirs.data:

@@ -15,7 +15,7 @@ from tanken.isa.x86.semantics.registry import SEMANTICS, Semantic
 
 FAMILIES = (
     "move", "alu", "shift", "multiply", "bits", "string", "control", "stack", "flags", "convert", "system",
-    "sse_move", "sse_integer", "sse_float", "legacy", "x87", "x87_state",
+    "sse_move", "sse_integer", "sse_float", "legacy", "x87", "x87_state", "x87_more", "sse4",
 )  # fmt: skip
 VEX_INTEGER = frozenset("andn bextr blsi blsmsk blsr bzhi mulx pdep pext rorx sarx shlx shrx".split())
 

@@ -46,6 +46,11 @@ def fnstsw(x: Execution) -> None:
 
 @semantic("fninit")
 def fninit(x: Execution) -> None:
+    reset(x)
+
+
+def reset(x: Execution) -> None:
+    """What FNINIT leaves; the registers keep their bits but are empty."""
     for place, value in ((FPU_CONTROL, 0x37F), (FPU_STATUS, 0), (FPU_TOP, 0), (FPU_VALID, 0)):
         x.set(place, x.constant(value, place.width))
 
