@@ -63,7 +63,10 @@ def test_pusha_stores_the_old_stack_pointer() -> None:
     assert words == [0x11, 0, 0, 0, STACK, 0x55, 0, 0x77]
 
 
-@pytest.mark.parametrize(("code", "before", "vector"), [("620500280000", {"rax": 10}, 5), ("620500280000", {"rax": 1}, 5), ("ce", {"of": 1}, 4), ("d400", {}, 0)])
+@pytest.mark.parametrize(
+    ("code", "before", "vector"),
+    [("620500280000", {"rax": 10}, 5), ("620500280000", {"rax": 1}, 5), ("ce", {"of": 1}, 4), ("d400", {}, 0)],
+)
 def test_faults(code: str, before: dict[str, int], vector: int) -> None:
     with pytest.raises(Faulted) as caught:
         run(code, **before)

@@ -122,6 +122,11 @@ def xlat(x: Execution) -> None:
     al.write(x.machine.load(segment + offset.trunc(size).zext(64), 1))
 
 
+@semantic("lfence", "mfence", "sfence")
+def fence(x: Execution) -> None:
+    x.no_operand_prefix()
+
+
 @semantic("clflush", "clflushopt", "clwb")
 def flush(x: Execution) -> None:
     """Faults as a load does."""
@@ -130,7 +135,7 @@ def flush(x: Execution) -> None:
 
 @semantic(
     "nop", "pause", "endbr64", "endbr32", "prefetch", "prefetchw", "prefetchwt1", "prefetchnta", "prefetcht0", "prefetcht1", "prefetcht2",
-    "prefetchit0", "prefetchit1", "cldemote", "lfence", "mfence", "sfence", "serialize", "fwait",
+    "prefetchit0", "prefetchit1", "cldemote", "serialize", "fwait",
     "fnop", "bndcl", "bndcn", "bndcu", "bndldx", "bndmk", "bndmov", "bndstx", "rdsspq", "rdsspd", "incsspd", "incsspq",
 )  # fmt: skip
 def nothing(x: Execution) -> None:

@@ -14,6 +14,8 @@ from tanken.isa.x86.semantics.x87 import C0, C1, C2, C3, FUNCTIONS, NAN, Fpu
 from tanken.isa.x86.semantics.x87_state import _summary, reset, status_word
 from tanken.isa.x86.state import FPU_CONTROL, FPU_STATUS, FPU_TOP, FPU_VALID
 
+FOUND = 1 << 15  # beside the exceptions: there is a quotient, whose digits go to C0, C3 and C1
+
 
 def _remainder(a: int, b: int, nearest: bool) -> tuple[int, int]:
     """What is left of `a`, exactly, with exceptions and condition bits: C2 where the work is not done, else the quotient's low digits."""
@@ -30,13 +32,13 @@ def _remainder(a: int, b: int, nearest: bool) -> tuple[int, int]:
     value, unit = x.significand << x.exponent - exponent, y.significand << y.exponent - exponent
     if distance >= 64:
         rest = value % (unit << distance - (32 + distance % 32))
-        return F.rounded(x.sign, rest, exponent, F.EXTENDED, F.Control())[0], flags | C2
+        return F.rounded(x.sign, rest, exponent, F.EXTENDED, F.Control())[0], flags | C2 | FOUND
     quotient, rest = divmod(value, unit)
     if nearest and (2 * rest > unit or (2 * rest == unit and quotient & 1)):
         quotient, rest = quotient + 1, rest - unit
     bits, more = F.rounded(x.sign ^ (rest < 0), abs(rest), exponent, F.EXTENDED, F.Control())
     digits = (quotient >> 2 & 1) * C0 | (quotient & 1) * C1 | (quotient >> 1 & 1) * C3
-    return bits, flags | more | digits
+    return bits, flags | more | digits | FOUND
 
 
 def _prem(a: int, b: int) -> tuple[int, int]:
@@ -81,7 +83,8 @@ def remainder(x: Execution) -> None:
     usable = fpu.need(0, 1)
     result = fpu.apply("x87_" + x.inst.mnemonic[1:], 80, fpu.raw(0), fpu.raw(1))
     fpu.write(0, usable.select(result, x.constant(NAN, 80)))
-    fpu.flags = fpu.flags | usable.select(0, fpu.status & (C0 | C2 | C3))  # a stack fault leaves them
+    kept = fpu.flags.bit(15).select(0, fpu.status & (C0 | C3))
+    fpu.flags = fpu.flags & ~FOUND | kept
     fpu.end(mask=C0 | C1 | C2 | C3)
 
 
@@ -101,7 +104,9 @@ def _area(x: Execution) -> tuple[Value, int]:
     """The address, and the bytes between its seven words: 2 with 16-bit operands, else 4."""
     operand = x.operands[0]
     assert isinstance(operand, Memory)
-    return x.address(operand), 2 if x.inst.operand_size == 2 else 4
+    address = x.address(operand)
+    x.machine.load(address, 2)  # a fault comes before any change
+    return address, 2 if x.inst.operand_size == 2 else 4
 
 
 def _store_environment(x: Execution, address: Value, step: int) -> None:
