@@ -52,6 +52,16 @@ class Memory:
     index_file: str = "gpr"
     broadcast: int = 0
 
+    @property
+    def registers(self) -> tuple[Register, ...]:
+        """The base and index registers that the address needs; rip is none of them."""
+        found = []
+        if self.base is not None and self.base != L.RIP:
+            found.append(Register("gpr", self.base, self.address_size, "r"))
+        if self.index is not None:
+            found.append(Register(self.index_file, self.index, self.address_size if self.index_file == "gpr" else 16, "r"))
+        return tuple(found)
+
 
 @dataclass(frozen=True, slots=True)
 class Immediate:
@@ -87,11 +97,13 @@ Operand = Register | Memory | Immediate | Relative | Far
 class Inst:
     """A decoded instruction, or bytes that are none (`fault` says why)."""
 
-    __slots__ = ("__dict__", "code", "columns")
+    __slots__ = ("__dict__", "_window", "code", "columns")
 
     def __init__(self, columns: tuple[int, ...], code: bytes) -> None:
+        """`code` holds the instruction's bytes, and may go on behind them."""
         self.columns = columns
-        self.code = code
+        self.code = code[: columns[Column.LENGTH]]
+        self._window = code
 
     @property
     def address(self) -> int:
@@ -123,7 +135,17 @@ class Inst:
     def fault(self) -> str | None:
         """Why these bytes are no instruction, None when they are one."""
         fault = self.columns[Column.FAULT]
+        if fault == L.NO_ROW:
+            from tanken.isa.x86.reasons import why_no_row
+
+            return why_no_row(self._window, self.mode)
         return L.FAULT_TEXT[fault] if fault else self._lock_fault()
+
+    @property
+    def privileged(self) -> bool:
+        """Whether privilege level 0 is needed; above it the instruction faults with #GP."""
+        row = self.row
+        return row is not None and "cpl0" in row.attributes
 
     @property
     def operand_size(self) -> int:
@@ -214,8 +236,8 @@ class Inst:
     def _register(self, file: int, number: int, size: int, access: str) -> Register:
         if file == L.R_GPR and size == 1 and 4 <= number < 8 and not self.columns[Column.PREFIXES] & L.REX:
             return Register("gpr", number - 4, 1, access, True)
-        if file == L.R_ST and number == 8:
-            number = 0
+        if file == L.R_ST:
+            number &= 7
         if file == L.R_VEC:
             size = max(size, 16)
         if file == L.R_CR and self.lock and self.mode != 64:
@@ -239,18 +261,26 @@ class Inst:
             raise UsageError(f"syntax {syntax!r}", wanted="intel or att")
         buf = bytearray(256)
         tables = rows.tables()
-        end = textkernel.put_text(tables.numbers, tables.letters, self.code, 0, self.columns, 0, SYNTAXES[syntax], int(comment), buf, 0)
+        end = textkernel.put_text(tables.numbers, tables.letters, self._window, 0, self.columns, 0, SYNTAXES[syntax], int(comment), buf, 0)
         return buf[:end].decode("ascii")
+
+    @cached_property
+    def implicit(self) -> tuple[Register | Memory, ...]:
+        """The operands that do not stand in the text: those of the row, the stack and its pointer, the counter of a repeat."""
+        from tanken.isa.x86.implicit import implicit
+
+        return implicit(self)
 
     @property
     def reads(self) -> tuple[Operand, ...]:
-        """The operands read."""
-        return tuple(o for o in self.operands if "r" in o.access)
+        """What is read: operands in the text and implicit ones, and the registers of the addresses of memory operands."""
+        every = (*self.operands, *self.implicit)
+        return (*(o for o in every if "r" in o.access), *(r for o in every if isinstance(o, Memory) for r in o.registers))
 
     @property
     def writes(self) -> tuple[Operand, ...]:
-        """The operands written."""
-        return tuple(o for o in self.operands if "w" in o.access)
+        """What is written: operands in the text and implicit ones."""
+        return tuple(o for o in (*self.operands, *self.implicit) if "w" in o.access)
 
     @property
     def flags(self) -> dict[str, str]:
@@ -290,8 +320,8 @@ def decode(code: bytes | bytearray | memoryview, at: int = 0, mode: int = 64) ->
         raise UsageError("no bytes to decode", wanted="at least one")
     piece = bytes(code[:16])
     out = [0] * COLUMNS
-    length = kernel.decode_one(rows.tables().numbers, piece, 0, len(piece), size, at, out, 0)
-    return Inst(tuple(out), piece[:length])
+    kernel.decode_one(rows.tables().numbers, piece, 0, len(piece), size, at, out, 0)
+    return Inst(tuple(out), piece)
 
 
 def disassemble(code: bytes | bytearray | memoryview, at: int = 0, mode: int = 64) -> Iterator[Inst]:
@@ -302,5 +332,5 @@ def disassemble(code: bytes | bytearray | memoryview, at: int = 0, mode: int = 6
         piece = bytes(code[pos : pos + 16])
         out = [0] * COLUMNS
         length = kernel.decode_one(numbers, piece, 0, len(piece), size, at + pos, out, 0)
-        yield Inst(tuple(out), piece[:length])
+        yield Inst(tuple(out), piece)
         pos += length

@@ -511,7 +511,8 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     # Which prefixes acted: the others are shown.
     if count:
         if last66 >= 0:
-            if flags & (L.F_66 | L.F_EAT_66) or flags & L.F_OSIZE and not (wide and mode == 8 and not flags & L.F_NO_SIZE) and not (flags & L.F_SIZE_REG and not is_register):
+            acts = flags & L.F_OSIZE and not (wide and mode == 8 and not flags & L.F_NO_SIZE)
+            if flags & (L.F_66 | L.F_EAT_66) or acts and not (flags & L.F_SIZE_REG and not is_register):
                 if not encoded:
                     all_prefixes &= ~(1 << last66)
         if last67 >= 0 and not flags & L.F_ADDR_SHOWN and (used & 1 or flags & (L.F_STRING | L.F_ASIZE)):

@@ -128,7 +128,8 @@ ATTRIBUTE_FLAGS = {
     "d64": L.F_D64, "f64": L.F_D64, "rep": L.F_REP, "bnd": L.F_BND, "notrack": L.F_NOTRACK, "hint": L.F_HINT,
     "star": L.F_STAR, "keep": L.F_KEEP, "attonly": L.F_ATT_ONLY, "far": L.F_NO_SIZE, "k": L.F_MASK, "kz": L.F_MASK | L.F_ZERO,
     "er": L.F_ER, "sae": L.F_SAE, "cr8": L.F_CR8, "bcsttext": L.F_BCST_TEXT, "vexmark": L.F_VEXMARK, "wbad": L.F_W_BAD,
-    "gather": L.F_GATHER, "tilesib": L.F_TILE_SIB, "attaddr": L.F_ATT_ADDR, "acts66": L.F_OSIZE, "mpx": L.F_MPX, "strict": L.F_STRICT, "norip": L.F_NO_RIP, "rm0": L.F_RM0,
+    "gather": L.F_GATHER, "tilesib": L.F_TILE_SIB, "attaddr": L.F_ATT_ADDR, "acts66": L.F_OSIZE, "mpx": L.F_MPX,
+    "strict": L.F_STRICT, "norip": L.F_NO_RIP, "rm0": L.F_RM0,
     "gbcstw": L.F_GHOST, "erbad": L.F_ER_BAD, "bcsttextxy": L.F_BCST_TEXT_XY,
     "scatter": L.F_SCATTER, "distinct": L.F_DISTINCT,
 }  # fmt: skip
@@ -172,7 +173,7 @@ def _flags(form: Form, group: set[int], modrm: bool, vex_names: set[str]) -> int
     if "eat66" in row.attributes:
         flags |= L.F_EAT_66
     if "shown" in row.attributes:
-        flags &= ~(L.F_F2 | L.F_F3)
+        flags &= ~(L.F_66 | L.F_F2 | L.F_F3)
     if L.N_ASIZE in group and not flags & L.F_ATT_ADDR:
         flags |= L.F_ASIZE
     if "now" in row.attributes:
