@@ -25,10 +25,12 @@ def traps() -> Iterator[tuple[MapRow, bytes, str]]:
 
 def page() -> str:
     """The page of all traps."""
-    lines = ["# Traps of x86 encodings", "", "Bytes that look like others, or whose length depends on who reads them. Written by `python -m tanken.isa.x86.traps`",
-             "from the `trap:` notes of `opcodes.map`; texts in 64-bit mode, Intel syntax.", "", "| map, opcode | bytes | text | trap |", "| --- | --- | --- | --- |"]  # fmt: skip
+    lines = ["# Traps of x86 encodings", "", "Bytes that look like others, or whose length depends on who reads them."]
+    lines += ["Written by `python -m tanken.isa.x86.traps` from the `trap:` notes of `opcodes.map`; texts in 64-bit mode, Intel syntax."]
+    lines += ["", "| map, opcode | bytes | text | trap |", "| --- | --- | --- | --- |"]
     for row, code, text in traps():
-        lines.append(f"| {row.section} {row.opcode} {' '.join(row.selectors)} | `{code.hex(' ')}` | `{decode(code).text()}` | {text} |")
+        where = " ".join((row.section, row.opcode, *row.selectors))
+        lines.append(f"| {where} | `{code.hex(' ')}` | `{decode(code).text()}` | {text} |")
     return "\n".join(lines) + "\n"
 
 
