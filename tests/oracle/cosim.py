@@ -32,7 +32,7 @@ SECTIONS = ("one", "0f", "0f38", "0f3a", "vex.0f", "vex.0f38", "vex.0f3a")
 EXCLUDED = frozenset(
     """syscall sysenter int int3 int1 cpuid rdtsc rdtscp rdpid rdfsbase rdgsbase wrfsbase wrgsbase rdrand rdseed xgetbv rdpkru wrpkru monitor
     mwait monitorx mwaitx getsec lar lsl verr verw sgdt sidt sldt str smsw xbegin xend xabort xtest iret retf rdpmc in out ins outs
-    rdsspd rdsspq incsspd incsspq serialize movdiri prefetchit0 prefetchit1 pause
+    rdsspd rdsspq incsspd incsspq serialize movdiri prefetchit0 prefetchit1 pause rcpps rcpss rsqrtps rsqrtss
     hlt cli sti lgdt lidt lldt ltr lmsw clts invd wbinvd sysret sysexit ud0""".split()
 )
 FEATURES_BY_FLAG = {"ADX": "adx", "BMI1": "bmi1", "BMI2": "bmi2", "LZCNT": "abm", "MOVBE": "movbe", "POPCNT": "popcnt", "SSE4.2": "sse4_2",

@@ -32,6 +32,19 @@ def _signed(value: int, width: int) -> int:
     return value - (1 << width) if value >> width - 1 else value
 
 
+def _reciprocal(a: int, root: bool) -> F.Result:
+    """RCPSS and RSQRTSS, exactly rounded where processors give 12 digits; no exceptions, denormal numbers count as zeros."""
+    x = F.take_apart(a, F.SINGLE, True)
+    if x.kind == "nan":
+        return a | F.SINGLE.quiet, 0
+    if x.kind == "number" and not x.significand:
+        return F.SINGLE.infinity(x.sign), 0
+    if root and x.sign:
+        return F.SINGLE.default_nan(), 0
+    divisor = F.sqrt(a, F.SINGLE, F.Control())[0] if root else a
+    return F.div(0x3F80_0000, divisor, F.SINGLE, F.Control(flush_to_zero=True))[0], 0
+
+
 def _functions() -> dict[str, Function]:
     """All pure functions by name: f64_add(a, b, mxcsr), f64_to_i32(a, mxcsr), ...; each gives result and exceptions."""
     found: dict[str, Function] = {}
@@ -40,6 +53,8 @@ def _functions() -> dict[str, Function]:
         function.__name__ = function.__qualname__ = name
         found[name] = function
 
+    enter("f32_rcp", lambda a, mxcsr: _reciprocal(a, False))
+    enter("f32_rsqrt", lambda a, mxcsr: _reciprocal(a, True))
     for width, form in FORMATS.items():
         for name, operation in ARITHMETIC.items():
             enter(f"f{width}_{name}", lambda a, b, mxcsr, o=operation, f=form: o(a, b, f, control(mxcsr)))
@@ -113,6 +128,12 @@ def sqrt(x: Execution) -> None:
     results = [floats.apply(f"f{lane}_sqrt", lane, value) for value in _sources(x, 1)]
     floats.end()
     _write(x, results)
+
+
+@semantic("rcpps", "rcpss", "rsqrtps", "rsqrtss")
+def reciprocal(x: Execution) -> None:
+    floats = Floats(x)
+    _write(x, [floats.apply(f"f32_{x.inst.mnemonic[:-2]}", 32, value) for value in _sources(x, 1)])
 
 
 @semantic("haddps", "haddpd", "hsubps", "hsubpd", "addsubps", "addsubpd")

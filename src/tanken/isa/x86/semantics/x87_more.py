@@ -26,7 +26,7 @@ def _remainder(a: int, b: int, nearest: bool) -> tuple[int, int]:
         return NAN, F.INVALID
     flags = F.DENORMAL if x.denormal or y.denormal else 0
     if y.kind == "inf" or not x.significand:
-        return a, flags
+        return a, flags | FOUND
     distance = x.exponent + x.significand.bit_length() - y.exponent - y.significand.bit_length()
     exponent = min(x.exponent, y.exponent)
     value, unit = x.significand << x.exponent - exponent, y.significand << y.exponent - exponent
