@@ -193,7 +193,7 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     opcode = byte
     evex = 0
     vvvv = 0
-    unmasked = 0
+    raw = 0
     mask_register = 0
     ll = 0
     pp = 0
@@ -236,16 +236,16 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
                 field = byte & 31
                 if opcode == 0xC4:
                     if field < 1 or field > 3:
-                        return unusual(out, o, count + 1, count, (1 << count) - 1, mode, L.BAD_MAP)
+                        return unusual(out, o, count + 1, count, (1 << (rexpos if rex and byte >> 5 == 7 else count)) - 1, mode, L.BAD_MAP)
                     table = 4 + field
                 elif opcode == 0x8F:
                     if field > 10:
-                        return unusual(out, o, count + 1, count, (1 << count) - 1, mode, L.BAD_MAP)
+                        return unusual(out, o, count + 1, count, (1 << (rexpos if rex and byte >> 5 == 7 else count)) - 1, mode, L.BAD_MAP)
                     table = 5 + field
                 else:
                     field = byte & 15
                     if field == 0 or field == 4 or field > 6:
-                        return unusual(out, o, count + 1, count, (1 << count) - 1, mode, L.BAD_MAP)
+                        return unusual(out, o, count + 1, count, (1 << (rexpos if rex and byte >> 5 == 7 else count)) - 1, mode, L.BAD_MAP)
                     table = 7 + field if field < 4 else 6 + field
                 if pos + 1 >= end:
                     return unusual(out, o, 1, 1 if count else 0, 1 if count else 0, mode, L.TRUNCATED)
@@ -254,6 +254,7 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
             if pos + need - 1 >= end:
                 return unusual(out, o, 1, 1 if count else 0, 1 if count else 0, mode, L.TRUNCATED)
             vvvv = 15 - ((byte2 >> 3) & 15)
+            raw = vvvv
             pp = byte2 & 3
             ll = (byte2 >> 2) & 1
             if opcode == 0x62:
@@ -266,7 +267,6 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
                 vvvv |= 16 - ((byte3 & 8) << 1)
                 rexr |= 2 - ((byte & 16) >> 3)
                 bits |= (L.EVEX_Z if byte3 & 128 else 0) | (L.EVEX_B if byte3 & 16 else 0)
-            unmasked = vvvv & 15
             if mode != 8:
                 rexr = 0
                 rexx = 0
@@ -315,15 +315,12 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     if form == 0 and opcode != 0x10F:
         if prefix and not encoded and bad_eats_prefix(T, T[L.ROOTS + opcode], modrm):
             all_prefixes &= ~(1 << (lastrep if prefix > 1 else last66))
-        if encoded & (L.VEX | L.XOP) and vvvv & 15:
-            all_prefixes = 0
-        elif not encoded:
-            for other in range(2):
-                twin = walk(T, T[L.ROOTS + opcode], modrm, mode, other, osize, asize, rexb & 1, wide, ll)
-                if T[L.FORMS + twin * L.STRIDE + L.FLAGS] & L.F_STRICT:
-                    all_prefixes = 0
+        for other in range(2):
+            twin = walk(T, T[L.ROOTS + opcode], modrm, mode, other, osize, asize, rexb & 1, wide, ll)
+            if raw or encoded != L.EVEX and T[L.FORMS + twin * L.STRIDE + L.FLAGS] & L.F_STRICT:
+                all_prefixes = 0
         unusual(out, o, pos - start, count, all_prefixes, mode, L.NO_ROW)
-        if encoded == L.EVEX and unmasked == 0 and (mask_register or not bits & L.EVEX_Z):
+        if encoded == L.EVEX and raw == 0 and (mask_register or not bits & L.EVEX_Z):
             other = walk(T, T[L.ROOTS + opcode], modrm, mode, 1, osize, asize, rexb & 1, wide, ll) if ll < 3 else 0
             if other == 0 and ll < 3:
                 other = walk(T, T[L.ROOTS + opcode], modrm, mode, 0, osize, asize, rexb & 1, 0, ll)
@@ -425,6 +422,15 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
             cursor += dbytes
             if dbytes == 1 and encoded == L.EVEX:
                 disp *= disp_scale(T, form, bits, osize, asize, vector, wide, mode)
+        if flags & (L.F_VSIB | L.F_TILE_SIB) and not sib:
+            # Without a SIB byte there is no index: objdump stops behind the ModRM byte and prints an address-size prefix.
+            cursor = pos
+            disp = 0
+            dbytes = 0
+            base = L.NONE
+            index = L.NONE
+            used = 4
+            fault = L.BAD_INDEX
         segment = active
         if segment < 0 or flags & L.F_NOTRACK and seen_ds:
             segment = 2 if asize > 2 and (base == 4 or base == 5) or asize == 2 and base == 5 else 3
@@ -449,7 +455,6 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
             memory = L.NONE | (L.NONE << 8)
         elif flags & L.F_NO_OPERAND:
             fault = L.NO_MEANING
-            cursor = first
         elif flags & L.F_RM0:
             fault = L.NEEDS_REGISTER
             cursor = first
@@ -499,10 +504,11 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
         return unusual(out, o, 15, count, all_prefixes, mode, L.TOO_LONG)
     if flags & L.F_BAD:
         fault = L.NO_MEANING
-    if encoded and (fault == L.OK or encoded == L.EVEX):
+    if encoded:
         refused = L.OK
-        if not flags & L.F_VVVV and vvvv & 15:
+        if raw and not flags & L.F_VVVV:
             refused = L.BAD_VVVV
+            all_prefixes = 0
         elif bits & L.EVEX_Z and mask_register == 0:
             refused = L.BAD_ZEROING
         if refused:
@@ -525,7 +531,7 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
             active = -1
             bits |= L.NOTRACK
         if lastseg >= 0:
-            if flags & L.F_STRING or active >= 0 and (used & 1 or flags & L.F_ADDR_SHOWN):
+            if flags & L.F_STRING or active >= 0 and (used & 5 or flags & L.F_ADDR_SHOWN):
                 all_prefixes &= ~(1 << lastseg)
         if flags & L.F_CR8 and bits & L.LOCK and mode != 8:
             for i in range(count):
@@ -577,7 +583,34 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     out[o + C_DISPLACEMENT] = disp
     out[o + C_IMMEDIATE] = imm
     out[o + C_FAULT] = fault
+    if flags & (L.F_GATHER | L.F_TILES) and encoded == L.VEX and fault == L.OK:
+        if clashes(T, out, o, form, 0) or clashes(T, out, o, form, 1):
+            out[o + C_FAULT] = L.BAD_INDEX
     return length
+
+
+@kernel
+def clashes(T: Sequence[int], out: Sequence[int], o: int, form: int, i: int) -> int:
+    """Whether operand `i` of a gather or tile instruction names the register, or index, that another operand names."""
+    number = numbered(T, out, o, form, i)
+    for j in range(3):
+        if j != i and number >= 0 and number == numbered(T, out, o, form, j):
+            return 1
+    return 0
+
+
+@kernel
+def numbered(T: Sequence[int], out: Sequence[int], o: int, form: int, i: int) -> int:
+    """The number of operand `i`'s register, or of its vector index; -1 if it has none."""
+    source = T[L.FORMS + form * L.STRIDE + L.SLOTS + L.SLOT * i + L.SOURCE]
+    registers = out[o + C_REGISTERS]
+    if source == L.O_REG:
+        return registers & 255
+    if source == L.O_VVVV:
+        return (registers >> 16) & 255
+    if T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_TILES:
+        return (registers >> 8) & 255
+    return (out[o + C_MEMORY] >> 8) & 255 if out[o + C_MEMORY] & L.SIB else -1
 
 
 @kernel

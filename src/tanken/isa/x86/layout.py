@@ -9,6 +9,8 @@ from __future__ import annotations
 MAPS = ("one", "0f", "0f38", "0f3a", "3dnow", "vex.0f", "vex.0f38", "vex.0f3a", "evex.0f", "evex.0f38", "evex.0f3a",
         "evex.map5", "evex.map6", "xop.8", "xop.9", "xop.a")  # fmt: skip
 
+VEX_MAPS = (5, 6, 7)
+
 # The tables are one run of int64: byte classes, roots, ModRM marks, one record a form, trie nodes, predicates.
 ROOTS = 512
 MODRM = ROOTS + len(MAPS) * 256
@@ -124,11 +126,10 @@ F_W_WANT = 1 << 42  # with F_W_BAD: the right value of W
 F_PSEUDO = 1 << 43
 F_ADDR_SHOWN = 1 << 44  # 67 acts and is printed all the same (moffs)
 F_SIZE_REG = 1 << 45  # 66 and W act only in the register form (mov to and from segment registers, sldt)
+F_TILES = 1 << 48  # three tile registers that must differ
+F_NO_OPERAND = 1 << 50  # an operand is never valid here: it shows as (bad)
 F_GATHER = 1 << 46
 F_TILE_SIB = 1 << 47
-F_FAR_W = 1 << 48
-F_VEC_LENGTH = 1 << 49  # the text depends on the vector length
-F_NO_OPERAND = 1 << 50  # an operand is never valid here: it shows as (bad), and one byte is eaten
 F_GHOST = 1 << 51  # AT&T text shows {1toN} for b with W1 though the row has no broadcast
 F_ER_BAD = 1 << 52  # rounding is shown, as bad
 F_BCST_TEXT_XY = 1 << 53  # Intel text shows {1toN} too, below 512 bits

@@ -128,7 +128,7 @@ ATTRIBUTE_FLAGS = {
     "d64": L.F_D64, "f64": L.F_D64, "rep": L.F_REP, "bnd": L.F_BND, "notrack": L.F_NOTRACK, "hint": L.F_HINT,
     "star": L.F_STAR, "keep": L.F_KEEP, "attonly": L.F_ATT_ONLY, "far": L.F_NO_SIZE, "k": L.F_MASK, "kz": L.F_MASK | L.F_ZERO,
     "er": L.F_ER, "sae": L.F_SAE, "cr8": L.F_CR8, "bcsttext": L.F_BCST_TEXT, "vexmark": L.F_VEXMARK, "wbad": L.F_W_BAD,
-    "gather": L.F_GATHER, "tilesib": L.F_TILE_SIB, "attaddr": L.F_ATT_ADDR, "acts66": L.F_OSIZE, "mpx": L.F_MPX,
+    "gather": L.F_GATHER, "tilesib": L.F_TILE_SIB, "tiles": L.F_TILES, "attaddr": L.F_ATT_ADDR, "acts66": L.F_OSIZE, "mpx": L.F_MPX,
     "strict": L.F_STRICT, "norip": L.F_NO_RIP, "rm0": L.F_RM0,
     "gbcstw": L.F_GHOST, "erbad": L.F_ER_BAD, "bcsttextxy": L.F_BCST_TEXT_XY,
     "scatter": L.F_SCATTER, "distinct": L.F_DISTINCT,
@@ -214,7 +214,7 @@ def _operand_flags(operand: OperandCode) -> int:
     elif operand.source == L.O_MOFFS:
         flags |= L.F_ADDR_SHOWN
     elif operand.source == L.O_BAD:
-        flags |= L.F_NO_OPERAND
+        flags |= L.F_NO_OPERAND | L.F_VVVV
     if operand.file in (L.R_CR, L.R_DR, L.R_TR):
         flags |= L.F_MOD_IGNORED
     if operand.register_size == L.S_A and (operand.source != L.O_RM or operand.needs == "reg"):
@@ -294,10 +294,13 @@ def build(rows: Sequence[MapRow], name: str) -> tuple[list[Form], Tables]:
             by_opcode.setdefault(opcode, []).append(form)
     numbers = _prefix_classes() + [0] * (L.FORMS - L.ROOTS + (len(forms) + 1) * L.STRIDE)
     trie = _Trie(name, len(numbers))
+    strict: set[int] = set()
     groups: dict[int, set[int]] = {}
     for opcode, members in by_opcode.items():
         numbers[L.ROOTS + opcode] = trie.build(members, _order(members))
         numbers[L.MODRM + opcode] = int(any(_has_modrm(form) for form in members))
+        if opcode >> 8 in L.VEX_MAPS and all(form.selectors.get(L.N_PREFIX) == {1} for form in members):
+            strict.update(form.number for form in members)
         for form in members:
             groups.setdefault(form.number, set()).update(_chosen_by(form, members))
     numbers += trie.numbers
@@ -306,7 +309,9 @@ def build(rows: Sequence[MapRow], name: str) -> tuple[list[Form], Tables]:
     vex_names = {plain(mnemonics(f.row)[0]) for f in forms if f.row.section.startswith("vex")}
     for form in forms:
         modrm = any(numbers[L.MODRM + opcode] for opcode in form.opcodes)
-        _record(form, numbers, names, _flags(form, groups[form.number], modrm, vex_names), predicates)
+        flags = _flags(form, groups[form.number], modrm, vex_names)
+        flags |= L.F_STRICT if form.number in strict else 0
+        _record(form, numbers, names, flags, predicates)
     return forms, Tables(numbers, bytes(names.blob))
 
 

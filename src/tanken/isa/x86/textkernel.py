@@ -12,7 +12,7 @@ from tanken.isa.x86 import layout as L
 from tanken.isa.x86 import names as N
 from tanken.isa.x86.kernel import (
     C_ADDRESS, C_DISPLACEMENT, C_FAULT, C_FORM, C_IMMEDIATE, C_LENGTH, C_MEMORY, C_PREFIXES, C_REGISTERS, C_SIZES, COLUMNS,
-    decode_one, resolve, segment_of,
+    clashes, decode_one, numbered, resolve, segment_of,
 )  # fmt: skip
 
 REGISTER_COUNT = N.REGISTER_COUNT
@@ -450,6 +450,8 @@ def put_operand(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, 
         elif source == L.O_IS4:
             number = (out[o + C_IMMEDIATE] >> 4) & (15 if mode == 8 else 7)
         file = T[slot + L.FILE]
+        if (file == L.R_K or file == L.R_TMM) and number > 7:
+            return put_word(T, B, buf, p, N.W_BAD)
         if file == L.R_CR and T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_CR8 and bits & L.LOCK and mode != 8:
             number |= 8
         if file == L.R_BND and number > 3:
@@ -515,7 +517,9 @@ def put_rm_memory(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int
         p = put_word(T, B, buf, p, N.W_BCST2 if element == 2 else (N.W_BCST4 if element == 4 else N.W_BCST8))
     elif not refused:
         p = put_keyword(T, B, buf, p, size)
-    if T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_VSIB and bits & L.EVEX and not out[o + C_MEMORY] & L.SIB:
+    if T[L.FORMS + form * L.STRIDE + L.FLAGS] & (L.F_VSIB | L.F_TILE_SIB) and not out[o + C_MEMORY] & L.SIB:
+        if bits & L.SEGMENT:
+            p = put_segment(T, B, buf, p, (out[o + C_MEMORY] >> 24) & 255, att)
         return put_word(T, B, buf, p, N.W_BAD)
     p = put_memory(T, B, out, o, form, att, buf, p)
     vector = (sizes >> 16) & 255
@@ -590,6 +594,14 @@ def put_implied(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, 
     p = put_register(T, B, buf, p + 1, general(asize, base, 0), att)
     buf[p] = 41 if att else 93
     return p + 1
+
+
+@kernel
+def put_clash(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, i: int, buf: MutableSequence[int], p: int) -> int:
+    """The mark of a register of a VEX gather or of a tile product that another operand names too."""
+    if T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_TILES and numbered(T, out, o, form, i) > 7:
+        return p
+    return put_word(T, B, buf, p, N.W_OR_BAD) if clashes(T, out, o, form, i) else p
 
 
 @kernel
@@ -746,6 +758,8 @@ def put_operands(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int,
             buf[p] = 44
             p += 1
         p = put_operand(T, B, out, o, form, i, att, buf, p)
+        if flags & (L.F_GATHER | L.F_TILES) and bits & L.VEX:
+            p = put_clash(T, B, out, o, form, i, buf, p)
         if bits & L.EVEX:
             p = put_decoration(T, B, out, o, form, i, att, buf, p)
         if not att and i == rounding:
