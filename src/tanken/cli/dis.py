@@ -12,12 +12,14 @@ import re
 import sys
 from bisect import bisect_right
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from tanken import elf as elves
 from tanken.base.errors import InputError, UsageError
-from tanken.elf import Elf, Section, kernel_image
 from tanken.isa import x86
 from tanken.isa.x86.inst import Inst, Relative
+
+if TYPE_CHECKING:
+    from tanken.elf import Elf, Section
 
 TRAP = "<-- trapping instruction"
 
@@ -51,28 +53,28 @@ def run(options: argparse.Namespace) -> int:
     printer = Printer(options)
     if options.hex is not None:
         return printer.stream(_hex(options.hex), options.base, options.mode)
-    data, name = _input(options.file)
+    from tanken import elf  # not for --hex, which shall start at once
+
+    data, name = (sys.stdin.buffer.read(), "<stdin>") if options.file == "-" else (elf.read_file(options.file), options.file)
     if options.oops:
         return _oops(data.decode("utf-8", "replace"), name, options, printer)
     if options.raw:
         if not data:
             raise InputError("an empty file", wanted="bytes to disassemble", where=name)
         return printer.stream(data, options.base, options.mode)
+    from tanken.elf import kernel_image
+
     if kernel_image.is_bzimage(data):
         data, name = kernel_image.vmlinux(data, name), f"{name}(vmlinux)"
     if data[:4] != b"\x7fELF":
         raise InputError(_what(data), wanted="an ELF file or a bzImage", where=name, hint="--raw takes any bytes as code")
-    return printer.object(elves.read(data, name))
+    return printer.object(elf.read(data, name))
 
 
 def _what(data: bytes) -> str:
     if not data:
         return "an empty file"
     return "text" if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in data[:64]) else f"first bytes {data[:4].hex(' ')}"
-
-
-def _input(path: str) -> tuple[bytes, str]:
-    return (sys.stdin.buffer.read(), "<stdin>") if path == "-" else (elves.read_file(path), path)
 
 
 def _hex(text: str) -> bytes:

@@ -14,8 +14,11 @@ from tanken.base.errors import UnsupportedError
 from tanken.elf import Elf, Section, Symbol
 from tanken.elf import names as N
 from tanken.isa import x86
+from tanken.isa.architecture import Column
 
 ZEROS = re.compile(rb"\0{8,}")
+CHUNK = 1 << 20  # bytes decoded at a time in search of boundaries
+LONGEST = 15  # bytes of an instruction
 MODES = {N.EM_X86_64: 64, N.EM_386: 32}
 
 
@@ -86,24 +89,24 @@ def _skip(code: bytes, pos: int) -> int:
 
 def spans(code: bytes, mode: int) -> Iterator[tuple[int, int]]:
     """(start, end) of the stretches of `code` that are decoded."""
-    pos = search = 0
+    pos = known = search = 0  # `known` is the last boundary of an instruction that was found, so that nothing is decoded here twice
     while pos < len(code):
         if search <= pos:
             skip = _skip(code, pos)
             if skip:
                 pos += skip
                 continue
-            search = pos
+            known = search = pos
         low, high = _candidate(code, search)
         if low < 0:
             yield pos, len(code)
             return
-        boundary = next((b for b in _boundaries(code, pos, min(len(code), high + 16), mode) if b >= low and (b >= high or _skip(code, b))), high)
+        boundary = next((b for b in _boundaries(code, known, low, min(len(code), high + 16), mode) if b >= high or _skip(code, b)), high)
         if boundary < high:
             yield pos, boundary
             pos = search = boundary
         else:
-            search = high
+            known = search = boundary
 
 
 def _candidate(code: bytes, pos: int) -> tuple[int, int]:
@@ -115,9 +118,18 @@ def _candidate(code: bytes, pos: int) -> tuple[int, int]:
     return (max(pos, len(code) - tail), len(code)) if tail and pos < len(code) else (-1, -1)
 
 
-def _boundaries(code: bytes, start: int, end: int, mode: int) -> Iterator[int]:
-    columns = x86.decode_array(code[start:end], 0, mode)
-    yield from (start + int(row[0]) for row in columns)
+def _boundaries(code: bytes, start: int, low: int, end: int, mode: int) -> Iterator[int]:
+    """Where instructions begin, from `low` up to `end`, when one begins at `start`; memory stays bounded."""
+    while start < end:
+        stop = min(end, start + CHUNK)
+        found = x86.decode_array(code[start:stop], start, mode)[:, Column.ADDRESS]
+        if stop < end:  # the last ones may have been cut short
+            last = int(found[found <= stop - LONGEST][-1])
+            found = found[found < last]
+        else:
+            last = end
+        yield from (int(address) for address in found[found >= low])
+        start = last
 
 
 def plain_lines(elf: Elf, syntax: str, sections: list[Section], low: int, high: int) -> Iterator[bytes]:
