@@ -96,7 +96,7 @@ class Generated:
 
     def _run(self, left: int) -> Exit | None:
         """Up to `left` instructions, perhaps fewer."""
-        state, blocks, got, at = self.state, self._blocks, self._blocks.get, self.state.rip
+        state, got, at = self.state, self._blocks.get, self.state.rip
         start = left
         self._skipped[0] = 0
         try:
@@ -144,7 +144,7 @@ class Generated:
                 names = dict(self._names)
                 exec(compile(write_recipe(recipe), FILE, "exec"), names)
                 known = self._recipes[id(recipe)] = recipe, names["settle"]  # type: ignore[assignment]
-            known[1](*pending[1:])
+            known[1](*pending[1:])  # type: ignore[index]
 
     def _recover(self, error: Miss | Faulted | Modified, at: int) -> Exit | None:
         """Bring the state to the beginning of the instruction that the block at `at` stopped in."""
