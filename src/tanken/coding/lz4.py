@@ -8,6 +8,7 @@ from __future__ import annotations
 from tanken.base.errors import InputError
 
 LEGACY_MAGIC = b"\x02\x21\x4c\x18"
+LEGACY_LIMIT = 1 << 30  # bytes of a legacy frame that are written at most
 LEGACY_BLOCK = 8 << 20  # bytes that a block of the legacy frame holds at most
 
 
@@ -57,8 +58,8 @@ def _copy(out: bytearray, distance: int, count: int, limit: int, pos: int) -> No
         out += (pattern * (count // distance + 1))[:count]
 
 
-def decompress_legacy(data: bytes) -> bytes:
-    """The contents of a legacy frame; what follows the last whole block is left alone. Raises InputError for a broken one."""
+def decompress_legacy(data: bytes, limit: int = LEGACY_LIMIT) -> bytes:
+    """The contents of a legacy frame, at most `limit` bytes; what follows the last whole block is left alone. Raises InputError for a broken one."""
     if data[:4] != LEGACY_MAGIC:
         raise InputError(f"first bytes {data[:4].hex(' ')}", wanted="02 21 4c 18 (legacy LZ4 frame)", where="LZ4 frame")
     out, pos = [], 4
@@ -69,6 +70,7 @@ def decompress_legacy(data: bytes) -> bytes:
             continue
         if not size or pos + 4 + size > len(data):
             break
-        out.append(decompress_block(data[pos + 4 : pos + 4 + size], LEGACY_BLOCK))
+        out.append(decompress_block(data[pos + 4 : pos + 4 + size], min(LEGACY_BLOCK, limit)))
+        limit -= len(out[-1])
         pos += 4 + size
     return b"".join(out)

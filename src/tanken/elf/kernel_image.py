@@ -37,11 +37,14 @@ def vmlinux(data: bytes, name: str) -> bytes:
 
 def _bounded(make: Callable[[], zlib._Decompress | lzma.LZMADecompressor | bz2.BZ2Decompressor], payload: bytes, where: str) -> bytes:
     try:
-        out = make().decompress(payload, MAXIMUM)
+        machine = make()
+        out = machine.decompress(payload, MAXIMUM)
     except (zlib.error, lzma.LZMAError, OSError) as error:
         raise InputError(str(error), where=where) from error
     if len(out) >= MAXIMUM:
         raise InputError("a kernel that does not end", wanted=f"below {MAXIMUM} bytes", where=where)
+    if not machine.eof:
+        raise InputError("the payload ends too early", wanted="a whole packed kernel", where=where)
     return out
 
 
