@@ -91,7 +91,9 @@ def run(options: argparse.Namespace) -> int:
     ended = process.run(options.budget)
     if options.stats:
         seconds = time.perf_counter() - began
-        print(f"tanken run: {process.instructions} instructions in {seconds:.2f} s: {process.instructions / seconds / 1e6:.3f} million a second", file=sys.stderr)
+        print(
+            f"tanken run: {process.instructions} instructions in {seconds:.2f} s: {process.instructions / seconds / 1e6:.3f} million a second", file=sys.stderr
+        )
     if isinstance(ended, Budget):
         print(f"tanken run: {process.path}: the budget of {options.budget} instructions is used up at {process.state.rip:#x}", file=sys.stderr)
         return OUT_OF_BUDGET

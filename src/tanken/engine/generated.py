@@ -139,12 +139,11 @@ class Generated:
         if pending is not None:
             self._pending[0] = None
             recipe = pending[0]
-            known = self._recipes.get(id(recipe))
-            if known is None:
-                names = dict(self._names)
+            if id(recipe) not in self._recipes:
+                names: dict[str, Any] = dict(self._names)
                 exec(compile(write_recipe(recipe), FILE, "exec"), names)
-                known = self._recipes[id(recipe)] = recipe, names["settle"]  # type: ignore[assignment]
-            known[1](*pending[1:])  # type: ignore[index]
+                self._recipes[id(recipe)] = recipe, names["settle"]
+            self._recipes[id(recipe)][1](*pending[1:])
 
     def _recover(self, error: Miss | Faulted | Modified, at: int) -> Exit | None:
         """Bring the state to the beginning of the instruction that the block at `at` stopped in."""

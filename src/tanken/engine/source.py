@@ -1,9 +1,9 @@
 """Python source from a recorded block: one function whose locals are the values that are needed, and nothing else.
 
-    reads      a place is read into a local the first time it is needed; places are written only where the block is left, so that a fault in the
-               middle finds the state of the block's beginning and can compute that of its own instruction (`engine.generated`)
-    masks      only where a result can exceed its width and somebody looks at the bits above
-    flags      places of one bit that are written together are left as a Recipe, and computed if anybody asks
+reads      a place is read into a local the first time it is needed; places are written only where the block is left, so that a fault in the
+           middle finds the state of the block's beginning and can compute that of its own instruction (`engine.generated`)
+masks      only where a result can exceed its width and somebody looks at the bits above
+flags      places of one bit that are written together are left as a Recipe, and computed if anybody asks
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ class Writer:
         flags = {place: node for place, node in values.items() if place in self.lazy}
         whole = len(flags) == len(self.lazy) > 0
         roots = {place: self.value(node) for place, node in values.items() if not (whole and place in flags)}
-        roots = {place: f"+{text}" if place.width == 1 else text for place, text in roots.items() if text != self.names.get(values[place]) or values[place].extra is not place}
+        roots = {place: f"+{text}" if place.width == 1 else text for place, text in roots.items() if values[place].extra is not place}
         if whole:
             arguments = tuple(self._frontier(flags.values()))
             recipe = self.object("recipe", Recipe(flags, arguments))

@@ -10,6 +10,7 @@ import errno
 import os
 import struct
 import sys
+from collections.abc import Iterable
 
 from tanken.base.errors import InputError, UnsupportedError, UsageError
 from tanken.engine.memory import WRITE, Miss
@@ -183,9 +184,9 @@ def wait4(process: Process, child: Int, status: Word, options: Int, usage: Word)
     return number
 
 
-def pack_usage(used: object) -> bytes:
+def pack_usage(used: Iterable[float]) -> bytes:
     """struct rusage of Python's."""
-    numbers: tuple[float, ...] = tuple(used)  # type: ignore[arg-type]
+    numbers: tuple[float, ...] = tuple(used)
     times = [part for seconds in numbers[:2] for part in divmod(int(seconds * 1_000_000), 1_000_000)]
     return RUSAGE.pack(*times, *(int(number) for number in numbers[2:16]))
 
