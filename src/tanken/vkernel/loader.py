@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tanken import elf
 from tanken.base.errors import InputError, UnsupportedError, UsageError
 from tanken.engine.memory import EXEC, OFFSET, PAGE, READ, TOP, WRITE, AddressSpace
 
@@ -26,18 +27,6 @@ MACHINES = {3: "i386", 8: "MIPS", 20: "PowerPC", 21: "PowerPC64", 40: "ARM", 43:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """A row of the program header table."""
-
-    type: int
-    flags: int
-    offset: int
-    address: int
-    file_size: int
-    memory_size: int
-
-
-@dataclass(frozen=True, slots=True)
 class Image:
     """A loaded program: where it begins, what it is called, and its memory."""
 
@@ -49,22 +38,14 @@ class Image:
     arguments: tuple[bytes, ...]
 
 
-def _segments(data: bytes, name: str) -> tuple[int, int, int, list[Segment]]:
-    """(type, entry, address of the program headers in the file, segments) of an x86-64 ELF."""
-    if len(data) < 64:
-        raise InputError(f"an ELF of {len(data)} bytes", wanted="at least the 64 of its header", where=name)
-    bits, order = data[4], data[5]
-    kind, machine = struct.unpack_from("<HH" if order == 1 else ">HH", data, 16)
-    if (bits, order, machine) != (2, 1, EM_X86_64):
-        raise UnsupportedError(f"a program for {MACHINES.get(machine, f'machine {machine}')}, {bits * 32} bits", wanted="x86-64", where=name)
-    if kind not in (ET_EXEC, ET_DYN):
-        raise InputError(f"an ELF of type {kind}", wanted="a program (type 2 or 3)", where=name)
-    entry, headers = struct.unpack_from("<QQ", data, 24)
-    size, count = struct.unpack_from("<HH", data, 54)
-    if size != 56 or not count or headers + size * count > len(data):
-        raise InputError(f"{count} program headers of {size} bytes at {headers:#x}", wanted="headers of 56 bytes inside the file", where=name)
-    rows = [struct.unpack_from("<IIQQQQQ", data, headers + 56 * n) for n in range(count)]
-    return kind, entry, headers, [Segment(row[0], row[1], row[2], row[3], row[5], row[6]) for row in rows]
+def _read_elf(data: bytes, name: str) -> tuple[elf.Elf, int]:
+    """A 64-bit x86-64 ELF program, and where its program headers stand in the file."""
+    file = elf.read(data, name)
+    if file.machine != EM_X86_64 or file.bits != 64:
+        raise UnsupportedError(f"a program for {MACHINES.get(file.machine, f'machine {file.machine}')}, {file.bits} bits", wanted="x86-64", where=name)
+    if file.type not in (ET_EXEC, ET_DYN):
+        raise InputError(f"an ELF of type {file.type}", wanted="a program (type 2 or 3)", where=name)
+    return file, int.from_bytes(data[32:40], "little")
 
 
 def read_program(path: str) -> bytes:
@@ -101,13 +82,14 @@ def load(path: str, arguments: Sequence[bytes], environment: Sequence[bytes], sp
 
 
 def _load_elf(data: bytes, path: str, arguments: Sequence[bytes], environment: Sequence[bytes], memory: AddressSpace) -> Image:
-    kind, entry, headers, segments = _segments(data, path)
+    file, headers = _read_elf(data, path)
+    segments, entry = file.segments, file.entry
     if any(segment.type == PT_INTERP for segment in segments):
         raise UnsupportedError("a dynamically linked program", wanted="a static one", where=path, hint="shared libraries are not supported yet")
     loads = [segment for segment in segments if segment.type == PT_LOAD and segment.memory_size]
     if not loads:
         raise InputError("no segment to load", where=path)
-    base = PIE_BASE if kind == ET_DYN else 0
+    base = PIE_BASE if file.type == ET_DYN else 0
     for segment in loads:
         _check(segment, base, len(data), path)
     for segment in loads:
@@ -119,7 +101,7 @@ def _load_elf(data: bytes, path: str, arguments: Sequence[bytes], environment: S
     return Image(memory, base + entry, stack, end, os.path.realpath(path), tuple(arguments))
 
 
-def _check(segment: Segment, base: int, size: int, path: str) -> None:
+def _check(segment: elf.Segment, base: int, size: int, path: str) -> None:
     where = f"{path}: segment at {segment.address:#x}"
     if segment.offset + segment.file_size > size:
         raise InputError(f"bytes {segment.offset:#x} to {segment.offset + segment.file_size:#x} of a file of {size:#x}", where=where, hint="truncated?")
@@ -131,7 +113,7 @@ def _check(segment: Segment, base: int, size: int, path: str) -> None:
         raise InputError(f"file offset {segment.offset:#x}", wanted="the same place in a page as the address", where=where)
 
 
-def _map(memory: AddressSpace, segment: Segment, base: int, data: bytes) -> None:
+def _map(memory: AddressSpace, segment: elf.Segment, base: int, data: bytes) -> None:
     start = base + segment.address & ~OFFSET
     before = base + segment.address - start
     rights = (READ if segment.flags & 4 else 0) | (WRITE if segment.flags & 2 else 0) | (EXEC if segment.flags & 1 else 0)

@@ -133,9 +133,7 @@ def _enter(process: Process, number: int, action: Action, code: int, address: in
     if frame < 0:
         return False
     registers = [state.regs[n] for n in ORDER]
-    context = CONTEXT.pack(
-        0, 0, base, flags, 0, size, *registers, state.rip, state.rflags, 0x33, 0, 0, 0x2B, 0, 0, signals.mask, address, floats, *[0] * 8, signals.mask
-    )
+    context = CONTEXT.pack(0, 0, base, flags, 0, size, *registers, state.rip, state.rflags, 0x33, 0, 0, 0x2B, 0, 0, signals.mask, address, floats, *[0] * 8, signals.mask)
     info = struct.pack("<iii4xQ", number, 0, code, address).ljust(128, b"\0")
     try:
         memory.write(floats, _floats(process), WRITE)
