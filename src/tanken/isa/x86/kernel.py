@@ -619,7 +619,7 @@ def disp_scale(T: Sequence[int], form: int, bits: int, osize: int, asize: int, v
     element = T[L.FORMS + form * L.STRIDE + L.BROADCAST]
     if bits & L.EVEX_B and element:
         return (2 << wide) if element == 2 else (8 if wide else 4)
-    size = resolve(T[L.FORMS + form * L.STRIDE + L.SCALE], osize, asize, vector, wide, mode)
+    size = resolve(T[L.FORMS + form * L.STRIDE + L.SCALE], osize, asize, vector, wide and mode == 8, mode)
     return size if size else 1
 
 
