@@ -299,7 +299,7 @@ def build(rows: Sequence[MapRow], name: str) -> tuple[list[Form], Tables]:
     for opcode, members in by_opcode.items():
         numbers[L.ROOTS + opcode] = trie.build(members, _order(members))
         numbers[L.MODRM + opcode] = int(any(_has_modrm(form) for form in members))
-        if opcode >> 8 in L.VEX_MAPS and all(form.selectors.get(L.N_PREFIX) == {1} for form in members):
+        if opcode >> 8 in L.VEX_MAPS and all(form.selectors.get(L.N_PREFIX) == frozenset({1}) for form in members):
             strict.update(form.number for form in members)
         for form in members:
             groups.setdefault(form.number, set()).update(_chosen_by(form, members))
