@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,21 @@ def _serve_both(fast: Process, slow: Process, written: list[tuple[int, bytes]]) 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_lockstep(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a child of its own: the guest's descriptors are the host's, and a guest that closes one must not close the test runner's."""
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            _lockstep(command, tmp_path, monkeypatch)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _lockstep(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "input").write_text("a line\nin the file\nlast line\n" * 3)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "urandom", lambda count: bytes(count))
