@@ -45,6 +45,15 @@ def _reciprocal(a: int, root: bool) -> F.Result:
     return F.div(0x3F80_0000, divisor, F.SINGLE, F.Control(flush_to_zero=True))[0], 0
 
 
+def _loud(relation: F.Result) -> F.Result:
+    """A comparison that objects to any NaN, not only to signaling ones."""
+    return relation[0], relation[1] | (F.INVALID if relation[0] == F.UNORDERED else 0)
+
+
+def _without_inexact(result: F.Result) -> F.Result:
+    return result[0], result[1] & ~F.INEXACT
+
+
 def _functions() -> dict[str, Function]:
     """All pure functions by name: f64_add(a, b, mxcsr), f64_to_i32(a, mxcsr), ...; each gives result and exceptions."""
     found: dict[str, Function] = {}
@@ -58,6 +67,8 @@ def _functions() -> dict[str, Function]:
     for width, form in FORMATS.items():
         for name, operation in ARITHMETIC.items():
             enter(f"f{width}_{name}", lambda a, b, mxcsr, o=operation, f=form: o(a, b, f, control(mxcsr)))
+        enter(f"f{width}_order_loud", lambda a, b, mxcsr, f=form: _loud(F.order(a, b, f, control(mxcsr))))
+        enter(f"f{width}_integral_quiet", lambda a, mxcsr, f=form: _without_inexact(F.integral(a, f, control(mxcsr))))
         enter(f"f{width}_sqrt", lambda a, mxcsr, f=form: F.sqrt(a, f, control(mxcsr)))
         enter(f"f{width}_integral", lambda a, mxcsr, f=form: F.integral(a, f, control(mxcsr)))
         other = F.SINGLE if width == 64 else F.DOUBLE
@@ -154,10 +165,9 @@ def paired(x: Execution) -> None:
 @semantic("comiss", "comisd", "ucomiss", "ucomisd")
 def compare(x: Execution) -> None:
     floats, lane = Floats(x), 64 if x.inst.mnemonic[-1] == "d" else 32
-    relation = floats.apply(f"f{lane}_order", 2, x.location(0, lane).read(), x.location(1, lane).read())
+    order = "order_loud" if x.inst.mnemonic[0] == "c" else "order"
+    relation = floats.apply(f"f{lane}_{order}", 2, x.location(0, lane).read(), x.location(1, lane).read())
     unordered = relation.equals(F.UNORDERED)
-    if x.inst.mnemonic[0] == "c":
-        floats.flags = floats.flags | unordered.zext(32)
     floats.end()
     x.set(ZF, relation.equals(F.EQUAL) | unordered)
     x.set(CF, relation.equals(F.LESS) | unordered)
@@ -172,11 +182,9 @@ def compare_mask(x: Execution) -> None:
     floats, (lane, _), predicate = Floats(x), _lane(x), (x.immediate(2) or 0) & 7
     masks = []
     for a, b in zip(_sources(x, 0), _sources(x, 1), strict=True):
-        relation = floats.apply(f"f{lane}_order", 2, a, b)
+        relation = floats.apply(f"f{lane}_{'order_loud' if predicate & 3 in (1, 2) else 'order'}", 2, a, b)
         unordered, equal, less = (relation.equals(kind) for kind in (F.UNORDERED, F.EQUAL, F.LESS))
         holds = (equal, less, less | equal, unordered)[predicate & 3]
-        if predicate & 3 in (1, 2):
-            floats.flags = floats.flags | unordered.zext(32)
         masks.append((~holds if predicate & 4 else holds).sext(lane))
     floats.end()
     _write(x, masks)
@@ -241,8 +249,6 @@ def round_(x: Execution) -> None:
     floats, (lane, _), how = Floats(x), _lane(x), x.immediate(2) or 0
     if not how & 4:
         floats.control = floats.mxcsr & ~0x6000 | (how & 3) << 13
-    results = [floats.apply(f"f{lane}_integral", lane, value) for value in _sources(x, 1)]
-    if how & 8:
-        floats.flags = floats.flags & ~F.INEXACT
+    results = [floats.apply(f"f{lane}_{'integral_quiet' if how & 8 else 'integral'}", lane, value) for value in _sources(x, 1)]
     floats.end()
     _write(x, results)
