@@ -1,4 +1,4 @@
-"""A guest process: registers, memory, break, signals; one guest process is one host process, and its descriptors are the host's.
+"""A guest process: registers, memory, break, descriptors, signals; one guest process is one host process.
 
 Linux man-pages section 2; what ends a process comes out of `run` as a value.
 """
@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
@@ -17,7 +18,9 @@ from tanken.isa.architecture import Budget, Debug, Exit, Fault, MemoryMiss, Sysc
 from tanken.isa.x86.inst import decode
 from tanken.isa.x86.state import State
 from tanken.vkernel import signals
+from tanken.vkernel.descriptors import Descriptors
 from tanken.vkernel.loader import Image, load
+from tanken.vkernel.surroundings import Surroundings
 
 SLICE = 200_000  # instructions between two looks at the signals that came in
 VECTOR_SIGNAL = {0: signal.SIGFPE, 3: signal.SIGTRAP, 6: signal.SIGILL, 16: signal.SIGFPE, 17: signal.SIGBUS, 19: signal.SIGFPE}
@@ -67,8 +70,9 @@ class Process:
     is_child: bool = False
     executed: int = 0  # instructions before the last execve
     signals: signals.Signals = field(default_factory=signals.Signals)
-    directories: dict[int, list[bytes]] = field(default_factory=dict)  # getdents64: what is left to give, by descriptor
+    descriptors: Descriptors = field(default_factory=Descriptors.inherit)
     on_replace: Callable[[], None] | None = None  # vfork: what to do before an execve or exit
+    surroundings: Surroundings | None = None  # between two runs
     engine: Engine = field(init=False)
 
     def become(self, path: str, arguments: Sequence[bytes], environment: Sequence[bytes]) -> None:
@@ -95,7 +99,21 @@ class Process:
         return self.executed + self.engine.executed
 
     def run(self, budget: int | None = None) -> Ended | Budget:
-        """Run to the end or until `budget` instructions are used up; a forked child never returns from here."""
+        """Run to the end or until `budget` instructions are used up; a forked child never returns from here.
+
+        The caller's own descriptors, signals, working directory and umask are as they were afterwards.
+        """
+        before = Surroundings.take()
+        if self.surroundings is not None:
+            self.surroundings.put()
+        try:
+            ended = self._run(budget)
+            self.surroundings = Surroundings.take() if isinstance(ended, Budget) else None
+        finally:
+            before.put()
+        return ended
+
+    def _run(self, budget: int | None) -> Ended | Budget:
         from tanken.vkernel.calls import serve
 
         try:
@@ -147,15 +165,24 @@ class Process:
         row = inst.row
         return f"{inst.code.hex(' ')} {inst.text()}" + (f" (opcodes.map:{row.line})" if row is not None else "")
 
+    def complain(self, text: str) -> None:
+        """One line on the guest's standard error, if it has one."""
+        entry = self.descriptors.table.get(2)
+        if entry is not None:
+            with suppress(OSError):
+                os.write(entry.host, os.fsencode(f"tanken run: {self.path}[{os.getpid()}]: {text}\n"))
+
     def _leave(self, ended: Ended) -> Ended:
         """A child leaves the host process here, with the same status or by the same signal."""
         if self.on_replace is not None:
             self.on_replace()
         if not self.is_child:
+            self.descriptors.close_range(iter(self.descriptors.table))
             return ended
-        if ended.reason and ended.signal not in (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            print(f"tanken run: {self.path}[{os.getpid()}]: {ended.reason}", file=sys.stderr)
-        sys.stderr.flush()
+        if ended.reason and ended.signal in signals.SYNCHRONOUS:
+            self.complain(ended.reason)
+        if self.trace is not None:
+            self.trace.flush()
         if ended.signal:
             signals.die(ended.signal)
         os._exit(ended.status)

@@ -9,7 +9,8 @@ import os
 import resource
 import signal
 import struct
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
@@ -61,6 +62,17 @@ class Signals:
         if self.waiting:
             self.waiting = False
             raise InterruptedError(4, "interrupted")
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """InterruptedError from inside where a signal has come or comes."""
+        self.waiting = True  # first: from here on a signal that comes raises
+        try:
+            if self.pending:
+                raise InterruptedError(4, "interrupted")
+            yield
+        finally:
+            self.waiting = False
 
     def install(self, number: int, action: Action) -> None:
         """Let the host do the same, or tell us."""

@@ -1,6 +1,6 @@
-"""Descriptors: close dup dup2 dup3 fcntl ioctl pipe pipe2 flock.
+"""Descriptors: close close_range dup dup2 dup3 fcntl ioctl pipe pipe2 flock.
 
-Linux man-pages section 2; a descriptor's close-on-exec flag is kept on the host's descriptor and acted on by our execve.
+Linux man-pages section 2; numbers and close-on-exec are the guest's own (`vkernel.descriptors`), the open files are the host's.
 """
 
 from __future__ import annotations
@@ -12,61 +12,86 @@ import struct
 
 from tanken.engine.memory import WRITE
 from tanken.vkernel.calls.paths import O_CLOEXEC
-from tanken.vkernel.calls.table import Int, Word, call
+from tanken.vkernel.calls.table import Fd, Int, Word, call
 from tanken.vkernel.process import Process
 
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_DUPFD_CLOEXEC = 0, 1, 2, 3, 4, 5, 6, 7, 1030
+F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_GETPIPE_SZ, F_SETPIPE_SZ, F_GET_SEALS = 36, 37, 38, 1032, 1031, 1034
+LOCKS = (F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW)
+NUMBERS = (F_GETFL, F_SETFL, F_GETPIPE_SZ, F_SETPIPE_SZ, F_GET_SEALS)
+FD_CLOEXEC = 1
+CLOSE_RANGE_CLOEXEC = 4
 # ioctl(2) requests by number: (bytes read from the guest, bytes written to it), as in ioctl_tty(2)
 REQUESTS = {
     0x5401: (0, 36), 0x5402: (36, 0), 0x5403: (36, 0), 0x5404: (36, 0),  # TCGETS TCSETS TCSETSW TCSETSF
-    0x540F: (0, 4), 0x5410: (4, 0), 0x5413: (0, 8), 0x5414: (8, 0), 0x541B: (0, 4),  # TIOCGPGRP TIOCSPGRP TIOCGWINSZ TIOCSWINSZ FIONREAD
+    0x540F: (0, 4), 0x5410: (4, 0), 0x5413: (0, 8), 0x5414: (8, 0), 0x541B: (0, 4), 0x5429: (0, 4),  # TIOCGPGRP TIOCSPGRP TIOCGWINSZ TIOCSWINSZ FIONREAD TIOCGSID
+    0x5421: (4, 0),  # FIONBIO
 }  # fmt: skip
+FIOCLEX, FIONCLEX = 0x5451, 0x5450
 
 
 @call(3, host=True)
 def close(process: Process, fd: Int) -> int:
-    process.directories.pop(fd, None)
-    os.close(fd)
+    process.descriptors.close(fd)
+    return 0
+
+
+@call(436, host=True)
+def close_range(process: Process, first: Int, last: Int, flags: Int) -> int:
+    first, last = first & 0xFFFF_FFFF, last & 0xFFFF_FFFF
+    if first > last or flags & ~(CLOSE_RANGE_CLOEXEC | 2):
+        return -errno.EINVAL
+    inside = [number for number in process.descriptors.table if first <= number <= last]
+    if flags & CLOSE_RANGE_CLOEXEC:
+        for number in inside:
+            process.descriptors.table[number].close_on_exec = True
+    else:
+        process.descriptors.close_range(iter(inside))
     return 0
 
 
 @call(32, host=True)
 def dup(process: Process, fd: Int) -> int:
-    return int(host_fcntl.fcntl(fd, F_DUPFD, 0))
+    return process.descriptors.duplicate(fd)
 
 
 @call(33, host=True)
 def dup2(process: Process, old: Int, new: Int) -> int:
-    if new < 0:
-        return -errno.EBADF
-    process.directories.pop(new, None)
-    return os.dup2(old, new, inheritable=True) if old != new else host_fcntl.fcntl(old, F_GETFD) * 0 + old
+    if old == new:
+        process.descriptors.host(old)
+        return old
+    return process.descriptors.replace(old, new)
 
 
 @call(292, host=True)
 def dup3(process: Process, old: Int, new: Int, flags: Int) -> int:
     if old == new or flags & ~O_CLOEXEC:
         return -errno.EINVAL
-    process.directories.pop(new, None)
-    return os.dup2(old, new, inheritable=not flags)
+    return process.descriptors.replace(old, new, bool(flags))
 
 
 @call(72, host=True)
 def fcntl(process: Process, fd: Int, command: Int, argument: Word) -> int:
-    if command in (F_DUPFD, F_SETFD, F_SETFL, F_DUPFD_CLOEXEC):
-        return int(host_fcntl.fcntl(fd, command, argument & 0x7FFF_FFFF))
-    if command in (F_GETFD, F_GETFL):
-        return int(host_fcntl.fcntl(fd, command))
-    if command in (F_GETLK, F_SETLK, F_SETLKW):
-        answer = host_fcntl.fcntl(fd, command, process.memory.read(argument, 32))
-        if command == F_GETLK:
+    entry, number = process.descriptors.entry(fd), argument & 0xFFFF_FFFF
+    if command in (F_DUPFD, F_DUPFD_CLOEXEC):
+        return process.descriptors.duplicate(fd, command == F_DUPFD_CLOEXEC, number)
+    if command == F_GETFD:
+        return FD_CLOEXEC if entry.close_on_exec else 0
+    if command == F_SETFD:
+        entry.close_on_exec = bool(number & FD_CLOEXEC)
+        return 0
+    if command in NUMBERS:
+        return int(host_fcntl.fcntl(entry.host, command, number))
+    if command in LOCKS:
+        answer = host_fcntl.fcntl(entry.host, command, process.memory.read(argument, 32))
+        if command in (F_GETLK, F_OFD_GETLK):
             process.memory.write(argument, answer, WRITE)
         return 0
     return -errno.EINVAL
 
 
 @call(73, host=True)
-def flock(process: Process, fd: Int, operation: Int) -> int:
+def flock(process: Process, fd: Fd, operation: Int) -> int:
     host_fcntl.flock(fd, operation)
     return 0
 
@@ -74,12 +99,15 @@ def flock(process: Process, fd: Int, operation: Int) -> int:
 @call(16, host=True)
 def ioctl(process: Process, fd: Int, request: Word, argument: Word) -> int:
     """Terminal requests go to the host's descriptor; all others are refused as on a file that is no terminal."""
-    if request & 0xFFFF_FFFF not in REQUESTS:
-        os.fstat(fd)
+    entry, request = process.descriptors.entry(fd), request & 0xFFFF_FFFF
+    if request in (FIOCLEX, FIONCLEX):
+        entry.close_on_exec = request == FIOCLEX
+        return 0
+    if request not in REQUESTS:
         return -errno.ENOTTY
-    taken, given = REQUESTS[request & 0xFFFF_FFFF]
+    taken, given = REQUESTS[request]
     data = process.memory.read(argument, taken) if taken else bytes(given)
-    answer = host_fcntl.ioctl(fd, request & 0xFFFF_FFFF, data)
+    answer = host_fcntl.ioctl(entry.host, request, data)
     if given:
         process.memory.write(argument, answer, WRITE)
     return 0
@@ -88,8 +116,19 @@ def ioctl(process: Process, fd: Int, request: Word, argument: Word) -> int:
 @call(293, host=True)
 def pipe2(process: Process, ends: Word, flags: Int) -> int:
     process.memory.write(ends, bytes(8), WRITE)
-    pair = os.pipe2(flags)
-    process.memory.write(ends, struct.pack("<ii", *pair), WRITE)
+    descriptors, closing = process.descriptors, bool(flags & O_CLOEXEC)
+    source, sink = os.pipe2(flags | O_CLOEXEC)
+    try:
+        first = descriptors.add(source, closing)
+    except OSError:
+        os.close(sink)
+        raise
+    try:
+        second = descriptors.add(sink, closing)
+    except OSError:
+        descriptors.close(first)
+        raise
+    process.memory.write(ends, struct.pack("<ii", first, second), WRITE)
     return 0
 
 

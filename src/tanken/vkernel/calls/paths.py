@@ -10,8 +10,9 @@ import os
 import struct
 
 from tanken.engine.memory import WRITE
-from tanken.vkernel.calls.table import AT_FDCWD, Directory, Int, Path, Word, call
+from tanken.vkernel.calls.table import AT_FDCWD, Directory, Fd, Int, Path, Word, call
 from tanken.vkernel.calls.table import path as path_at
+from tanken.vkernel.host import syscall
 from tanken.vkernel.process import Process
 
 AT_SYMLINK_NOFOLLOW, AT_REMOVEDIR, AT_EACCESS, AT_SYMLINK_FOLLOW, AT_EMPTY_PATH = 0x100, 0x200, 0x200, 0x400, 0x1000
@@ -21,10 +22,11 @@ UTIME_NOW, UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
 
 @call(257, host=True)
 def openat(process: Process, directory: Directory, path: Path, flags: Int, mode: Int) -> int:
-    fd = os.open(path, flags, mode & 0o7777, dir_fd=directory)
-    os.set_inheritable(fd, not flags & O_CLOEXEC)
-    process.directories.pop(fd, None)
-    return fd
+    number = process.descriptors.add(os.open(path, flags, mode & 0o7777, dir_fd=directory), bool(flags & O_CLOEXEC))
+    if path in (b"/proc/self/fd", b"/dev/fd", b"/proc/%d/fd" % os.getpid()):
+        entry = process.descriptors.entry(number)
+        entry.names = [b".", b"..", *(b"%d" % n for n in sorted(process.descriptors.table))]
+    return number
 
 
 @call(2, "open", host=True)
@@ -99,9 +101,9 @@ def renameat(process: Process, old_directory: Directory, old: Path, new_director
 
 @call(316, host=True)
 def renameat2(process: Process, old_directory: Directory, old: Path, new_directory: Directory, new: Path, flags: Int) -> int:
-    if flags:
-        return -errno.EINVAL
-    return renameat(process, old_directory, old, new_directory, new)
+    """With flags (RENAME_NOREPLACE, RENAME_EXCHANGE) as without."""
+    at = [AT_FDCWD if directory is None else directory for directory in (old_directory, new_directory)]
+    return syscall(316, at[0], old + b"\0", at[1], new + b"\0", flags)
 
 
 @call(82, host=True)
@@ -140,7 +142,8 @@ def readlinkat(process: Process, directory: Directory, path: Word, buffer: Word,
         return -errno.EINVAL
     name = process.memory.text(path) or b""
     seen = path_at(process, path)
-    target = (seen if seen != name else os.readlink(name, dir_fd=directory))[:size]
+    target = seen if seen != name and not seen.startswith(b"/proc/self/fd/") else os.readlink(seen, dir_fd=directory)
+    target = target[:size]
     process.memory.write(buffer, target, WRITE)
     return len(target)
 
@@ -157,7 +160,7 @@ def chmod(process: Process, path: Path, mode: Int) -> int:
 
 
 @call(91, host=True)
-def fchmod(process: Process, fd: Int, mode: Int) -> int:
+def fchmod(process: Process, fd: Fd, mode: Int) -> int:
     os.fchmod(fd, mode & 0o7777)
     return 0
 
@@ -175,7 +178,7 @@ def chown(process: Process, path: Path, user: Int, group: Int) -> int:
 
 
 @call(93, host=True)
-def fchown(process: Process, fd: Int, user: Int, group: Int) -> int:
+def fchown(process: Process, fd: Fd, user: Int, group: Int) -> int:
     os.fchown(fd, user, group)
     return 0
 
@@ -209,9 +212,9 @@ def _time(seconds: int, nanoseconds: int, now: int, old: int) -> int:
 
 
 @call(280, host=True)
-def utimensat(process: Process, directory: Int, path: Word, times: Word, flags: Int) -> int:
-    at = None if directory == AT_FDCWD or not path else directory
-    name: bytes | int = path_at(process, path) if path else directory
+def utimensat(process: Process, directory: Directory, path: Word, times: Word, flags: Int) -> int:
+    at = directory if path else None
+    name: bytes | int = path_at(process, path) if path else b"." if directory is None else directory
     follow = not flags & AT_SYMLINK_NOFOLLOW or isinstance(name, int)
     if not times:
         os.utime(name, None, dir_fd=at, follow_symlinks=follow)
@@ -241,7 +244,7 @@ def chdir(process: Process, path: Path) -> int:
 
 
 @call(81, host=True)
-def fchdir(process: Process, fd: Int) -> int:
+def fchdir(process: Process, fd: Fd) -> int:
     os.fchdir(fd)
     return 0
 

@@ -30,29 +30,38 @@ def _fork(process: Process, shares: bool) -> int:
         return _vfork(process)
     child = os.fork()
     if not child:
-        process.is_child, process.on_replace = True, None
+        process.on_replace = None
+        _begin_child(process)
     return child
+
+
+def _begin_child(process: Process) -> None:
+    """In the new host process: nobody but the guest may keep the ends of its pipes open."""
+    process.is_child = True
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1) if process.trace is not None else (0, 1, 2):
+        os.dup2(null, stream)
+    os.close(null)
 
 
 def _vfork(process: Process) -> int:
     """The parent waits until the child has another program or is gone, and then sees what the child stored meanwhile."""
     before = process.memory.fork()
     ours, theirs = os.pipe()
-    high = _move_high(theirs)
     child = os.fork()
     if child:
-        os.close(high)
+        os.close(theirs)
         with os.fdopen(ours, "rb") as file:
             data = file.read()
         for at in range(0, len(data), 4104):
             process.memory.write(int.from_bytes(data[at : at + 8], "little"), data[at + 8 : at + 4104])
         return child
     os.close(ours)
-    process.is_child = True
+    _begin_child(process)
 
     def tell() -> None:
         process.on_replace = None
-        with os.fdopen(high, "wb") as file:
+        with os.fdopen(theirs, "wb") as file:
             for number in process.memory.touched():
                 address = number << 12
                 page = process.memory.read(address, 4096)
@@ -65,15 +74,6 @@ def _vfork(process: Process) -> int:
 
     process.on_replace = tell
     return 0
-
-
-def _move_high(fd: int) -> int:
-    """Out of the way of the guest's descriptors."""
-    import fcntl
-
-    high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 200)
-    os.close(fd)
-    return int(high)
 
 
 @call(57, host=True)
@@ -139,23 +139,12 @@ def execve(process: Process, path: Path, arguments: Word, environment: Word) -> 
     try:
         process.become(os.fsdecode(path), words, variables)
     except UnsupportedError as error:
-        print(f"tanken run: execve: {error}", file=sys.stderr)
+        process.complain(f"execve: {error}")
         return -errno.ELIBACC
     except (InputError, UsageError) as error:
         return -errno.E2BIG if isinstance(error, UsageError) else -errno.ENOEXEC
-    process.directories.clear()
-    _close_on_exec()
+    process.descriptors.on_exec()
     return 0
-
-
-def _close_on_exec() -> None:
-    for name in os.listdir("/proc/self/fd"):
-        fd = int(name)
-        try:
-            if fd > 2 and not os.get_inheritable(fd):
-                os.close(fd)
-        except OSError:
-            continue  # the listing's own
 
 
 @call(60)
@@ -173,9 +162,8 @@ def wait4(process: Process, child: Int, status: Word, options: Int, usage: Word)
     """Waits where a signal may interrupt before it takes the child's status away."""
     if not options & os.WNOHANG and process.signals.actions:
         kind, which = (os.P_PID, child) if child > 0 else (os.P_ALL, 0) if child == -1 else (os.P_PGID, -child or os.getpgrp())
-        process.signals.waiting = True
-        os.waitid(kind, which, os.WEXITED | os.WNOWAIT | (os.WSTOPPED if options & os.WUNTRACED else 0))
-        process.signals.waiting = False
+        with process.signals.interruptible():
+            os.waitid(kind, which, os.WEXITED | os.WNOWAIT | (os.WSTOPPED if options & os.WUNTRACED else 0) | (os.WCONTINUED & options))
     number, how, used = os.wait4(child, options)
     if number and status:
         process.memory.write(status, struct.pack("<i", how), WRITE)

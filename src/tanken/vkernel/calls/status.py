@@ -11,12 +11,14 @@ import struct
 
 from tanken.engine.memory import WRITE
 from tanken.vkernel.calls.paths import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
-from tanken.vkernel.calls.table import Directory, Int, Path, Word, call
+from tanken.vkernel.calls.table import AT_FDCWD, Directory, Fd, Int, Path, Word, call
+from tanken.vkernel.descriptors import Descriptor
+from tanken.vkernel.host import syscall
 from tanken.vkernel.process import Process
 
 STAT = struct.Struct("<QQQIIIIQqqqqqqqqq24x")
 SECOND = 1_000_000_000
-TYPES = {0o010000: 1, 0o020000: 2, 0o040000: 4, 0o060000: 6, 0o100000: 8, 0o120000: 10, 0o140000: 12}  # S_IFMT -> d_type
+LARGEST_LISTING = 1 << 20
 
 
 def _pack(s: os.stat_result) -> bytes:
@@ -47,67 +49,54 @@ def lstat(process: Process, path: Path, buffer: Word) -> int:
 
 
 @call(5, host=True)
-def fstat(process: Process, fd: Int, buffer: Word) -> int:
+def fstat(process: Process, fd: Fd, buffer: Word) -> int:
     process.memory.write(buffer, _pack(os.fstat(fd)), WRITE)
     return 0
 
 
 @call(332, host=True)
 def statx(process: Process, directory: Directory, path: Path, flags: Int, mask: Int, buffer: Word) -> int:
-    """The basic fields; no time of birth."""
-    s = _stat(directory, path, flags)
-    head = struct.pack("<IIQIIIHxxQQQQ", 0x7FF, s.st_blksize, 0, s.st_nlink, s.st_uid, s.st_gid, s.st_mode, s.st_ino, s.st_size, s.st_blocks, 0)
-    times = b"".join(struct.pack("<qIi", *divmod(value, SECOND), 0) for value in (s.st_atime_ns, 0, s.st_ctime_ns, s.st_mtime_ns))
-    numbers = [number(device) for device in (s.st_rdev, s.st_dev) for number in (os.major, os.minor)]
-    process.memory.write(buffer, (head + times + struct.pack("<4I", *numbers)).ljust(256, b"\0"), WRITE)
+    answer = bytearray(256)
+    syscall(332, AT_FDCWD if directory is None else directory, path + b"\0", flags, mask, answer)
+    process.memory.write(buffer, answer, WRITE)
     return 0
 
 
-def _statfs(process: Process, what: bytes | int, buffer: int) -> int:
-    """The host's numbers; the type of the file system is not known to Python, and stays 0."""
-    s = os.statvfs(what)
-    words = (0, s.f_bsize, s.f_blocks, s.f_bfree, s.f_bavail, s.f_files, s.f_ffree, s.f_fsid & 0xFFFF_FFFF_FFFF_FFFF, s.f_namemax, s.f_frsize, s.f_flag)
-    process.memory.write(buffer, struct.pack("<11Q32x", *words), WRITE)
+def _statfs(process: Process, number: int, what: bytes | int, buffer: int) -> int:
+    answer = bytearray(120)
+    syscall(number, what, answer)
+    process.memory.write(buffer, answer, WRITE)
     return 0
 
 
 @call(137, host=True)
 def statfs(process: Process, path: Path, buffer: Word) -> int:
-    return _statfs(process, path, buffer)
+    return _statfs(process, 137, path + b"\0", buffer)
 
 
 @call(138, host=True)
-def fstatfs(process: Process, fd: Int, buffer: Word) -> int:
-    return _statfs(process, fd, buffer)
-
-
-def _entry(inode: int, name: bytes, kind: int, offset: int) -> bytes:
-    size = 19 + len(name) + 1 + 7 & ~7
-    return (struct.pack("<QqHB", inode, offset, size, kind) + name).ljust(size, b"\0")
-
-
-def _list(fd: int) -> list[bytes]:
-    """The records of a directory, in the host's order; the host's position of the descriptor is left at the beginning."""
-    found = [_entry(os.fstat(fd).st_ino, name, 4, number + 1) for number, name in enumerate((b".", b".."))]
-    with os.scandir(fd) as entries:
-        for entry in entries:
-            try:
-                kind = TYPES.get(entry.stat(follow_symlinks=False).st_mode & 0o170000, 0)
-            except OSError:
-                kind = 0
-            found.append(_entry(entry.inode(), os.fsencode(entry.name), kind, len(found) + 1))
-    return found
+def fstatfs(process: Process, fd: Fd, buffer: Word) -> int:
+    return _statfs(process, 138, fd, buffer)
 
 
 @call(217, host=True)
 def getdents64(process: Process, fd: Int, buffer: Word, size: Int) -> int:
-    if fd not in process.directories:
-        process.directories[fd] = _list(fd)
-    left, got = process.directories[fd], bytearray()
-    while left and len(got) + len(left[0]) <= size:
-        got += left.pop(0)
-    if left and not got:
-        return -errno.EINVAL
-    if got:
-        process.memory.write(buffer, got, WRITE)
-    return len(got)
+    entry = process.descriptors.entry(fd)
+    got = bytearray(min(max(size, 0), LARGEST_LISTING))
+    length = syscall(217, entry.host, got, len(got)) if entry.names is None else _own_descriptors(entry, got)
+    if length:
+        process.memory.write(buffer, got[:length], WRITE)
+    return length
+
+
+def _own_descriptors(entry: Descriptor, got: bytearray) -> int:
+    """/proc/self/fd: the guest's numbers, not ours."""
+    at = 0
+    while entry.names and at + 32 <= len(got):
+        name = entry.names.pop(0)
+        kind = 4 if name.startswith(b".") else 10
+        got[at : at + 32] = (struct.pack("<QqHB", 1 + at, at + 32, 32, kind) + name).ljust(32, b"\0")
+        at += 32
+    if entry.names and not at:
+        raise OSError(errno.EINVAL, "no room for an entry")
+    return at

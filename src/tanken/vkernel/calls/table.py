@@ -1,13 +1,14 @@
 """How a call is entered in the table, and how registers become its arguments.
 
 The annotation of a parameter says what the register holds: Int (32 bits, signed), Long (64, signed), Word (64, also addresses), Path (the
-address of a text), Directory (a descriptor, or AT_FDCWD).
+address of a text), Fd (a descriptor, handed on as the host's number), Directory (the same, or AT_FDCWD).
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -21,6 +22,7 @@ Int: TypeAlias = int
 Long: TypeAlias = int
 Word: TypeAlias = int
 Path: TypeAlias = bytes
+Fd: TypeAlias = int
 Directory: TypeAlias = int | None
 
 ARGUMENTS = (7, 6, 2, 10, 8, 9)  # rdi rsi rdx r10 r8 r9
@@ -70,15 +72,32 @@ def path(process: Process, address: int) -> bytes:
     text = process.memory.text(address, PAGE)
     if text is None:
         raise OSError(errno.ENAMETOOLONG, "path too long")
-    if text in (b"/proc/self/exe", b"/proc/%d/exe" % os.getpid()):
+    return seen(process, text) if text.startswith((b"/proc/", b"/dev/")) else text
+
+
+STREAMS = {b"stdin": 0, b"stdout": 1, b"stderr": 2}
+
+
+def seen(process: Process, text: bytes) -> bytes:
+    """The guest's own program and descriptors under the names that the host has for its."""
+    own = re.fullmatch(rb"/proc/(?:(?:thread-)?self|%d)/(exe|fd/(\d+))|/dev/(?:fd/(\d+)|(stdin|stdout|stderr))" % os.getpid(), text)
+    if own is None:
+        return text
+    if own[1] == b"exe":
         return os.fsencode(process.path)
-    return text
+    number = STREAMS[own[4]] if own[4] else int(own[2] or own[3])
+    entry = process.descriptors.table.get(number)
+    return b"/proc/self/fd/%d" % (entry.host if entry is not None else 1 << 30)
+
+
+def descriptor(process: Process, word: int) -> int:
+    """The host's number."""
+    return process.descriptors.host(signed(word, 32))
 
 
 def directory(process: Process, word: int) -> int | None:
     """None for the working directory."""
-    number = signed(word, 32)
-    return None if number == AT_FDCWD else number
+    return None if signed(word, 32) == AT_FDCWD else descriptor(process, word)
 
 
 CONVERT: dict[str, Callable[[Any, int], Any]] = {
@@ -86,11 +105,12 @@ CONVERT: dict[str, Callable[[Any, int], Any]] = {
     "Long": lambda process, word: signed(word, 64),
     "Word": lambda process, word: word,
     "Path": path,
+    "Fd": descriptor,
     "Directory": directory,
 }
 
 
 def show(entry: Call, raw: list[int]) -> str:
     """The call as a line of a trace."""
-    words = [str(signed(word, 32)) if kind in ("Int", "Directory") else hex(word) for kind, word in zip(entry.kinds, raw, strict=False)]
+    words = [str(signed(word, 32)) if kind in ("Int", "Fd", "Directory") else hex(word) for kind, word in zip(entry.kinds, raw, strict=False)]
     return f"{entry.name}({', '.join(words)})"

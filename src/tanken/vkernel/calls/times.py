@@ -54,9 +54,9 @@ def clock_getres(process: Process, clock: Int, result: Word) -> int:
 
 def _sleep(process: Process, end: int, left: int) -> int:
     try:
-        process.signals.waiting = not process.signals.pending
-        while (rest := end - host_time.monotonic_ns()) > 0 and not process.signals.pending:
-            host_time.sleep(rest / SECOND)
+        with process.signals.interruptible():
+            while (rest := end - host_time.monotonic_ns()) > 0:
+                host_time.sleep(rest / SECOND)
     except InterruptedError:
         if left:
             _put(process, left, max(end - host_time.monotonic_ns(), 0))

@@ -22,17 +22,19 @@ def _poll(process: Process, address: int, count: int, milliseconds: float | None
         return -errno.EINVAL
     rows = [struct.unpack("<ihh", process.memory.read(address + 8 * n, 8)) for n in range(count)]
     poll = host_select.poll()
-    wanted: dict[int, int] = {}
+    table, wanted = process.descriptors.table, dict[int, int]()
     for fd, events, _ in rows:
-        if fd >= 0:
-            wanted[fd] = wanted.get(fd, 0) | events & 0x7FFF
-            poll.register(fd, wanted[fd])
-    process.signals.waiting = not process.signals.pending
-    found = dict(poll.poll(milliseconds))
-    process.signals.waiting = False
+        if fd in table:
+            host = table[fd].host
+            wanted[host] = wanted.get(host, 0) | events & 0x7FFF
+            poll.register(host, wanted[host])
+        elif fd >= 0:
+            milliseconds = 0  # it is ready: with POLLNVAL
+    with process.signals.interruptible():
+        found = dict(poll.poll(milliseconds))
     ready = 0
     for n, (fd, events, _) in enumerate(rows):
-        result = found.get(fd, 0) & (events | 0x38) if fd >= 0 else 0
+        result = (found.get(table[fd].host, 0) & (events | 0x38) if fd in table else POLLNVAL) if fd >= 0 else 0
         ready += bool(result)
         process.memory.write(address + 8 * n + 6, struct.pack("<h", result), WRITE)
     return ready
@@ -61,13 +63,12 @@ def _select(process: Process, count: int, sets: tuple[int, int, int], millisecon
         return -errno.EINVAL
     size = (count + 63) // 64 * 8
     asked = [int.from_bytes(process.memory.read(address, size), "little") if address and size else 0 for address in sets]
-    lists = [[fd for fd in range(count) if bits >> fd & 1] for bits in asked]
-    process.signals.waiting = not process.signals.pending
-    found = host_select.select(lists[0], lists[1], lists[2], None if milliseconds is None else milliseconds / 1000)
-    process.signals.waiting = False
-    for address, ready in zip(sets, found, strict=True):
+    readable, writable, special = lists = [{process.descriptors.host(fd): fd for fd in range(count) if bits >> fd & 1} for bits in asked]
+    with process.signals.interruptible():
+        found = host_select.select(readable, writable, special, None if milliseconds is None else milliseconds / 1000)
+    for address, numbers, ready in zip(sets, lists, found, strict=True):
         if address and size:
-            process.memory.write(address, sum(1 << fd for fd in ready).to_bytes(size, "little"), WRITE)
+            process.memory.write(address, sum(1 << numbers[host] for host in ready).to_bytes(size, "little"), WRITE)
     return sum(map(len, found))
 
 
