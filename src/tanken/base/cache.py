@@ -76,7 +76,8 @@ def _private() -> Path:
     return Path(path)
 
 
-def _remove_old(keep: Path) -> None:
+def remove_old(keep: Path) -> None:
+    """Remove the directories beside `keep` that nobody has used for long."""
     for path in keep.parent.iterdir():
         if path != keep and path.is_dir() and time.time() - path.stat().st_mtime > OLD:
             shutil.rmtree(path, ignore_errors=True)
@@ -103,7 +104,7 @@ def writable(numba_version: str) -> Path:
         if not is_own(path):
             return _private()
         if _lock(path):
-            _remove_old(path)
+            remove_old(path)
             return path
         return Path(shutil.copytree(path, _private(), dirs_exist_ok=True, ignore=shutil.ignore_patterns("lock", "*.tmp*")))
     except (OSError, shutil.Error):

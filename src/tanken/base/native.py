@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
 
@@ -38,6 +37,8 @@ def state() -> str:
 
 def library_version(name: str) -> str:
     """The version of an installed library, found without importing it; "not installed"."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(name)
     except PackageNotFoundError:

@@ -9,22 +9,22 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import CodeType, TracebackType
+from types import CodeType, FunctionType, TracebackType
 from typing import Any
 
+from tanken.engine.block_cache import PageFile, Record, page_file
 from tanken.engine.graph import Node, evaluate
 from tanken.engine.integer import Faulted
 from tanken.engine.lanes import quick_lanes
-from tanken.engine.memory import EXEC, SHIFT, AddressSpace, Miss
+from tanken.engine.memory import EXEC, PAGE, SHIFT, AddressSpace, Miss
 from tanken.engine.operations import MEANING
 from tanken.engine.recorder import Event, Recorder, Recording, Unrecordable
 from tanken.engine.reference import Interpreter
-from tanken.engine.source import Recipe, Writer, write, write_recipe
+from tanken.engine.source import FILE, Writer, compiled, write
 from tanken.isa.architecture import Architecture, Budget, Exit, Instruction, MemoryMiss, Place
 
-WARM = 4  # visits before a block is made
+WARM = 1  # visits before a block is made
 LONGEST = 40  # instructions of a block
-FILE = "<block>"
 
 
 class Modified(Exception):
@@ -32,16 +32,12 @@ class Modified(Exception):
 
 
 @dataclass(slots=True)
-class Block:
-    """A compiled block: what it came from, and what a fault in the middle needs."""
+class Translation:
+    """A block made here: what a fault in the middle needs."""
 
     code: CodeType
     writer: Writer
     recording: Recording
-    pieces: list[tuple[int, bytes]]
-
-
-CACHE: dict[tuple[type, int], list[Block]] = {}  # by instruction set and address: programs begin again and again
 
 
 class Generated:
@@ -54,12 +50,13 @@ class Generated:
         self._forget_decoded = memory.on_code_write
         memory.on_code_write = self._forget
         self._blocks: dict[int, tuple[Callable[[], int], int, Exit | None]] = {}
-        self._made: dict[int, Block] = {}
+        self._made: dict[int, Record] = {}
+        self._translations: dict[int, Translation] = {}
+        self._files: dict[int, PageFile] = {}
         self._on_page: dict[int, set[int]] = {}
         self._heat: dict[int, int] = {}
         self._pending: list[Any] = [None]
         self._skipped = [0]
-        self._recipes: dict[int, tuple[Recipe, Callable[..., None]]] = {}
         self._names = self._namespace()
 
     def _namespace(self) -> dict[str, object]:
@@ -121,7 +118,7 @@ class Generated:
         """One instruction by the reference engine, or a block made that will run next."""
         if not made:
             heat = self._heat[at] = self._heat.get(at, 0) + 1
-            if (heat == WARM or (heat == 1 and (type(self.isa), at) in CACHE)) and self._make(at):
+            if heat <= WARM and self._make(at, heat == WARM):
                 return None
         return self._one()
 
@@ -138,16 +135,11 @@ class Generated:
         pending = self._pending[0]
         if pending is not None:
             self._pending[0] = None
-            recipe = pending[0]
-            if id(recipe) not in self._recipes:
-                names: dict[str, Any] = dict(self._names)
-                exec(compile(write_recipe(recipe), FILE, "exec"), names)
-                self._recipes[id(recipe)] = recipe, names["settle"]
-            self._recipes[id(recipe)][1](*pending[1:])
+            FunctionType(pending[0].code, self._names)(*pending[1:])
 
     def _recover(self, error: Miss | Faulted | Modified, at: int) -> Exit | None:
         """Bring the state to the beginning of the instruction that the block at `at` stopped in."""
-        block, trace = self._made[at], error.__traceback__
+        block, trace = self._translations.get(at) or self._again(self._made[at]), error.__traceback__
         frame = _frame(trace)
         local = frame.tb_frame.f_locals
         index = block.writer.instruction[frame.tb_lineno - 2]
@@ -171,39 +163,65 @@ class Generated:
 
     # -- making blocks
 
-    def _make(self, at: int) -> bool:
-        block = self._cached(at) or self._translate(at)
+    def _make(self, at: int, warm: bool) -> bool:
+        """A block that begins there: one that was kept, or, where it is `warm`, a new one."""
+        block = self._kept(at) or (self._new(at) if warm else None)
         if block is None:
             return False
-        names = self._names | block.writer.objects
-        exec(block.code, names)
         self._made[at] = block
-        self._blocks[at] = names["block"], len(block.recording.instructions), block.recording.exit  # type: ignore[assignment]
+        self._blocks[at] = FunctionType(block.code, self._names | block.objects), block.length, block.exit
         for address, code in block.pieces:
             for page in range(address >> SHIFT, (address + len(code) - 1 >> SHIFT) + 1):
                 self._on_page.setdefault(page, set()).add(at)
                 self.memory.code_pages.add(page)
         return True
 
-    def _cached(self, at: int) -> Block | None:
-        """A block of the same bytes made before; fetching tells memory that there is code."""
-        for block in CACHE.get((type(self.isa), at), ()):
-            try:
-                if all(self.memory.read(address, len(code), EXEC) == code for address, code in block.pieces):
-                    for address, code in block.pieces:
-                        self.memory.fetch(address)
-                        self.memory.fetch(address + len(code) - 1)
-                    return block
-            except Miss:
-                continue
-        return None
+    def _file(self, at: int) -> PageFile:
+        number = at >> SHIFT
+        if number not in self._files:
+            self.memory.fetch(at)  # from now on a store to the page is told
+            self.memory.code_pages.add(number)
+            self._files[number] = page_file(type(self.isa).__module__, number << SHIFT, self.memory.read(number << SHIFT, PAGE, EXEC))
+        return self._files[number]
 
-    def _translate(self, at: int) -> Block | None:
+    def _kept(self, at: int) -> Record | None:
+        """A block of the same bytes made before, here or by another process."""
+        try:
+            block = self._file(at).get(at)
+            if block is None or any(self.memory.read(address, len(code), EXEC) != code for address, code in block.pieces):
+                return None
+            for address, code in block.pieces:
+                if address + len(code) - 1 >> SHIFT != at >> SHIFT:
+                    self.memory.fetch(address)
+                    self.memory.fetch(address + len(code) - 1)
+            return block
+        except Miss:
+            return None
+
+    def _new(self, at: int) -> Record | None:
+        made = self._translate(at, LONGEST)
+        if made is None:
+            return None
+        self._translations[at] = made
+        instructions = made.recording.instructions
+        pieces = _joined([(instruction.address, instruction.code) for instruction in instructions])
+        record = Record(at, pieces, len(instructions), made.recording.exit, made.writer.objects, made.code)
+        self._file(at).add(record)
+        return record
+
+    def _again(self, block: Record) -> Translation:
+        """The translation of a block that was kept by another process: the same, because its code is."""
+        made = self._translate(block.at, block.length)
+        assert made is not None and made.code == block.code, f"the block at {block.at:#x} was kept by another version"
+        self._translations[block.at] = made
+        return made
+
+    def _translate(self, at: int, longest: int) -> Translation | None:
         recorder, seen = Recorder(), {at}
         recording, here = recorder.recording, at
-        while len(recording.instructions) < LONGEST:
+        while len(recording.instructions) < longest:
             try:
-                instruction = self._decode(here)
+                instruction = self._slow.decode(here)
                 target, branch = recorder.record(self.isa, instruction)
             except (Unrecordable, Miss):
                 break
@@ -219,20 +237,16 @@ class Generated:
         if not recording.instructions:
             return None
         writer = write(recording, self.lazy)
-        code = compile("def block():\n" + "\n".join(writer.lines), FILE, "exec")
-        block = Block(code, writer, recording, [(i.address, i.code) for i in recording.instructions])
-        CACHE.setdefault((type(self.isa), at), []).append(block)
-        return block
-
-    def _decode(self, at: int) -> Instruction:
-        return self.isa.decode(self.memory.fetch(at), at)
+        return Translation(compiled.__wrapped__("def block():\n" + "\n".join(writer.lines)), writer, recording)
 
     def _forget(self, page: int) -> None:
         if self._forget_decoded is not None:
             self._forget_decoded(page)
         for at in self._on_page.pop(page, ()):
             self._blocks.pop(at, None)
+            self._translations.pop(at, None)
             self._heat.pop(at, None)
+        self._files.pop(page, None)
 
 
 def _straight(recording: Recording, target: Node, branch: tuple[Node, Node] | None, instruction: Instruction) -> int | None:
@@ -244,6 +258,17 @@ def _straight(recording: Recording, target: Node, branch: tuple[Node, Node] | No
     if branch is not None and target.op == "select" and target.args[0] is branch[0] and target.args[1].op == target.args[2].op == "const":
         return int(target.args[2].extra)
     return None
+
+
+def _joined(pieces: list[tuple[int, bytes]]) -> tuple[tuple[int, bytes], ...]:
+    """Neighbours in one piece."""
+    joined: list[tuple[int, bytes]] = []
+    for address, code in pieces:
+        if joined and joined[-1][0] + len(joined[-1][1]) == address:
+            joined[-1] = joined[-1][0], joined[-1][1] + code
+        else:
+            joined.append((address, code))
+    return tuple(joined)
 
 
 def _frame(trace: TracebackType | None) -> TracebackType:

@@ -48,9 +48,7 @@ class Interpreter:
 
     def _step(self) -> Exit | None:
         at = self.state.rip
-        instruction = self._decoded.get(at)
-        if instruction is None:
-            instruction = self._decode(at)
+        instruction = self._decoded.get(at) or self.decode(at)
         before = self.state.copy() if self.watch is not None else None
         exit = self._machine.step(self.isa, instruction)
         self.executed += 1
@@ -58,7 +56,11 @@ class Interpreter:
             self.watch(instruction, before)
         return exit
 
-    def _decode(self, at: int) -> Instruction:
+    def decode(self, at: int) -> Instruction:
+        """The instruction there, decoded once until its page changes; Miss where there is no code."""
+        known = self._decoded.get(at)
+        if known is not None:
+            return known
         code = self.memory.fetch(at)
         instruction = self.isa.decode(code, at)
         self._decoded[at] = instruction

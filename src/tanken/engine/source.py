@@ -9,7 +9,8 @@ flags      places of one bit that are written together are left as a Recipe, and
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import cache
+from types import CodeType
 
 from tanken.engine.graph import BOOLEAN, Node
 from tanken.engine.operations import mask
@@ -21,12 +22,27 @@ MODULAR = ("add", "sub", "mul")
 FETCH = {1: "U1", 2: "U2", 4: "U4", 8: "U8"}
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How to compute lazy places from the values of `arguments`."""
+FILE = "<block>"
 
-    values: dict[Place, Node]
-    arguments: tuple[Node, ...]
+
+class Recipe:
+    """How to compute lazy places from the values of nodes: `code` is that of a function which takes the values."""
+
+    def __init__(self, code: CodeType | None = None, values: dict[Place, Node] | None = None, arguments: tuple[Node, ...] = ()) -> None:
+        self._code, self._values, self._arguments = code, values or {}, arguments
+
+    @property
+    def code(self) -> CodeType:
+        """Made when it is asked for the first time."""
+        if self._code is None:
+            self._code = compiled(write_recipe(self._values, self._arguments))
+        return self._code
+
+
+@cache
+def compiled(source: str) -> CodeType:
+    """The code of the one function in the source."""
+    return next(thing for thing in compile(source, FILE, "exec").co_consts if isinstance(thing, CodeType))
 
 
 class Writer:
@@ -195,7 +211,7 @@ class Writer:
         roots = {place: f"+{text}" if place.width == 1 else text for place, text in roots.items() if values[place].extra is not place}
         if whole:
             arguments = tuple(self._frontier(flags.values()))
-            recipe = self.object("recipe", Recipe(flags, arguments))
+            recipe = self.object("recipe", Recipe(None, flags, arguments))
             self.line(f"LAZY[0]=({recipe},{''.join(self.names[node] + ',' for node in arguments)})")
         for place, text in roots.items():
             self.line(f"{place_text(place)}={text}")
@@ -257,12 +273,12 @@ def write(recording: Recording, lazy: frozenset[Place]) -> Writer:
     return writer
 
 
-def write_recipe(recipe: Recipe) -> str:
+def write_recipe(values: dict[Place, Node], arguments: tuple[Node, ...]) -> str:
     """The source of `settle`, which takes the arguments of a recipe and sets its places."""
     writer = Writer(frozenset())
-    for number, node in enumerate(recipe.arguments):
+    for number, node in enumerate(arguments):
         writer.names[node] = f"v{number}"
-    texts = {place: writer.value(node) for place, node in recipe.values.items()}
+    texts = {place: writer.value(node) for place, node in values.items()}
     for place, text in texts.items():
         writer.line(f"{place_text(place)}=+{text}")
-    return "\n".join([f"def settle({','.join(f'v{n}' for n in range(len(recipe.arguments)))}):", *writer.lines])
+    return "\n".join([f"def settle({','.join(f'v{n}' for n in range(len(arguments)))}):", *writer.lines])

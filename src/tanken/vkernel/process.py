@@ -15,7 +15,6 @@ from typing import Protocol, TextIO
 
 from tanken.engine.memory import OFFSET, AddressSpace, Miss
 from tanken.isa.architecture import Budget, Debug, Exit, Fault, MemoryMiss, Syscall
-from tanken.isa.x86.inst import decode
 from tanken.isa.x86.state import State
 from tanken.vkernel import signals
 from tanken.vkernel.descriptors import Descriptors
@@ -158,6 +157,8 @@ class Process:
         return Ended(128 + number, number, f"{number.name} at {self.state.rip:#x}: {self._instruction()}: {reason}")
 
     def _instruction(self) -> str:
+        from tanken.isa.x86.inst import decode
+
         try:
             inst = decode(self.memory.fetch(self.state.rip), self.state.rip)
         except Miss:
