@@ -1,6 +1,7 @@
 """`tanken run PROGRAM [ARGS...]`: runs a static x86-64 Linux program in the vkernel, with the program's own exit status.
 
-`--trace` prints each instruction and what it changed; `--engine reference` runs the slow, obvious interpreter.
+`--trace` prints each instruction and what it changed, `--calls` system calls (`vkernel.trace`); `--engine reference` runs the slow, obvious
+interpreter.
 """
 
 from __future__ import annotations
@@ -9,24 +10,29 @@ import argparse
 import os
 import shutil
 import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import TextIO
 
-from tanken.base.errors import UsageError
+from tanken.base.errors import InputError, UsageError
 from tanken.engine.generated import Generated
 from tanken.engine.memory import AddressSpace
 from tanken.engine.reference import Interpreter
-from tanken.isa.architecture import Budget, Instruction
+from tanken.isa.architecture import Budget
 from tanken.isa.x86.processor import Processor
-from tanken.isa.x86.state import AF, CF, OF, PF, SF, ZF, State
+from tanken.isa.x86.state import AF, CF, OF, PF, SF, ZF
 from tanken.vkernel import signals
-from tanken.vkernel.process import Engine, EngineFactory, create
+from tanken.vkernel.process import EngineFactory, Process, create
+from tanken.vkernel.trace import Trace, TracedSpace
 
 OUT_OF_BUDGET = 124  # as timeout(1)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's own options stand before PROGRAM; all behind it is the program's."""
-    parser.add_argument("--trace", action="store_true", help="print each instruction and what it changed (to standard error)")
-    parser.add_argument("--calls", action="store_true", help="print system calls (to standard error)")
+    parser.add_argument("--trace", action="store_true", help="print each instruction and what it changed, and system calls; by the reference engine")
+    parser.add_argument("--calls", action="store_true", help="print system calls")
+    parser.add_argument("--json", action="store_true", help="print these as one object a line")
+    parser.add_argument("--to", metavar="FILE", help="print these to FILE instead of standard error")
     parser.add_argument("--budget", type=int, metavar="N", help="stop after N instructions, with status 124")
     parser.add_argument("--engine", choices=("python", "reference"), default="python", help="python: generated code; reference: the slow, obvious one")
     parser.add_argument("--stats", action="store_true", help="print instructions and speed at the end (to standard error)")
@@ -34,36 +40,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", metavar="ARGS", nargs=argparse.REMAINDER, help="the program's arguments")
 
 
-class TracedSpace(AddressSpace):
-    """Memory that notes what is stored to it."""
-
-    stored: tuple[tuple[int, int, int], ...] = ()
-
-    def store(self, address: int, size: int, value: int) -> None:
-        super().store(address, size, value)
-        self.stored += ((address, size, value),)
-
-
 def engine(name: str) -> EngineFactory:
     """How engines of this name are made."""
     if name == "reference":
         return lambda state, memory: Interpreter(state, memory, Processor())
     return lambda state, memory: Generated(state, memory, Processor(), (CF, PF, AF, ZF, SF, OF))
-
-
-def tracing(state: State, memory: AddressSpace) -> Engine:
-    """The reference engine, printing."""
-    interpreter = Interpreter(state, memory, Processor())
-
-    def show(instruction: Instruction, before: State) -> None:
-        changes = [f"{name}={new:#x}" for name, _, new in interpreter.state.changes(before)]
-        if isinstance(memory, TracedSpace):
-            changes += [f"[{address:#x}]{size * 8}={value:#x}" for address, size, value in memory.stored]
-            memory.stored = ()
-        print(f"{instruction.address:#x}  {instruction.text():40}  {' '.join(changes)}", file=sys.stderr)  # type: ignore[attr-defined]
-
-    interpreter.watch = show
-    return interpreter
 
 
 def find(name: str) -> str:
@@ -78,15 +59,38 @@ def find(name: str) -> str:
 
 def run(options: argparse.Namespace) -> int:
     """Run the program; its exit status, 128 + n where a signal ended it."""
-    import time
-
     signals.start()
     words = [os.fsencode(word) for word in (options.program, *options.words)]
     environment = [name + b"=" + value for name, value in os.environb.items()]
-    make = tracing if options.trace else engine(options.engine)
-    space = TracedSpace if options.trace else AddressSpace
-    trace = sys.stderr if options.trace or options.calls else None
-    process = create(find(options.program), words, environment, make, space=space, trace=trace)
+    path = find(options.program)
+    with _output(options.to) as out:
+        trace = Trace(out, options.json) if options.trace or options.calls else None
+        make = trace.engine if trace is not None and options.trace else engine(options.engine)
+        process = create(path, words, environment, make, space=TracedSpace if options.trace else AddressSpace, trace=trace)
+        _let_go()
+        return _finish(process, options)
+
+
+def _output(name: str | None) -> AbstractContextManager[TextIO]:
+    if name is None:
+        return nullcontext(sys.stderr)
+    try:
+        return open(name, "w")
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", where=name) from error
+
+
+def _let_go() -> None:
+    """The guest has its own copies of standard input and output: when it closes them, they are to be closed."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1):
+        os.dup2(null, stream)
+    os.close(null)
+
+
+def _finish(process: Process, options: argparse.Namespace) -> int:
+    import time
+
     began = time.perf_counter()
     ended = process.run(options.budget)
     if options.stats:

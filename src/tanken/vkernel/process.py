@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol, TextIO
+from typing import Protocol
 
 from tanken.engine.memory import OFFSET, AddressSpace, Miss
 from tanken.isa.architecture import Budget, Debug, Exit, Fault, MemoryMiss, Syscall
@@ -20,7 +20,9 @@ from tanken.vkernel import signals
 from tanken.vkernel.descriptors import Descriptors
 from tanken.vkernel.loader import Image, load
 from tanken.vkernel.surroundings import Surroundings
+from tanken.vkernel.trace import Trace
 
+UD = 6  # whose message names the bytes and the row itself
 SLICE = 200_000  # instructions between two looks at the signals that came in
 VECTOR_SIGNAL = {0: signal.SIGFPE, 3: signal.SIGTRAP, 6: signal.SIGILL, 16: signal.SIGFPE, 17: signal.SIGBUS, 19: signal.SIGFPE}
 
@@ -59,7 +61,7 @@ class Process:
 
     make_engine: EngineFactory
     space: Callable[[], AddressSpace] = AddressSpace
-    trace: TextIO | None = None
+    trace: Trace | None = None
     state: State = field(default_factory=State)
     memory: AddressSpace = field(default_factory=AddressSpace)
     path: str = ""
@@ -154,7 +156,8 @@ class Process:
         address = exit.address if isinstance(exit, MemoryMiss) else self.state.rip
         if signals.strike(self, number, address):
             return None
-        return Ended(128 + number, number, f"{number.name} at {self.state.rip:#x}: {self._instruction()}: {reason}")
+        what = reason if isinstance(exit, Fault) and exit.vector == UD else f"{self._instruction()}: {reason}"
+        return Ended(128 + number, number, f"{number.name} at {self.state.rip:#x}: {what}")
 
     def _instruction(self) -> str:
         from tanken.isa.x86.inst import decode
@@ -183,7 +186,7 @@ class Process:
         if ended.reason and ended.signal in signals.SYNCHRONOUS:
             self.complain(ended.reason)
         if self.trace is not None:
-            self.trace.flush()
+            self.trace.out.flush()
         if ended.signal:
             signals.die(ended.signal)
         os._exit(ended.status)

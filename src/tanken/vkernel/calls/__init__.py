@@ -6,11 +6,12 @@ The numbers are those of the Linux x86-64 ABI (arch/x86/entry/syscalls: stable b
 from __future__ import annotations
 
 import errno
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from tanken.engine.memory import Miss
-from tanken.vkernel.calls.table import ARGUMENTS, CONVERT, TABLE, Call, Restart, show
+from tanken.vkernel.calls.table import ARGUMENTS, CONVERT, TABLE, Call, Restart, plain
 
 if TYPE_CHECKING:
     from tanken.vkernel.process import Process
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 FAMILIES = ("files", "paths", "status", "descriptors", "memory", "processes", "signals", "identity", "system", "times", "waiting")
 
 
+@cache
 def table() -> dict[int, Call]:
     """All calls by number."""
-    if not TABLE:
-        for family in FAMILIES:
-            import_module(f"{__name__}.{family}")
+    for family in FAMILIES:
+        import_module(f"{__name__}.{family}")
     return TABLE
 
 
@@ -32,14 +33,13 @@ def serve(process: Process) -> None:
     number, before = state.rax, state.rip
     call = table().get(number)
     raw = [state.regs[n] for n in ARGUMENTS]
+    shown = plain(process, call, raw) if process.trace is not None else []
     if call is None:
         result = -errno.ENOSYS
     else:
         result = _answer(process, call, raw)
     if process.trace is not None:
-        text = show(call, raw) if call is not None else f"system call {number}({', '.join(hex(word) for word in raw)})"
-        ended = f"-{errno.errorcode.get(-result, -result)}" if -4096 < result < 0 else f"{result:#x}"
-        print(f"  = {text} -> {ended}" + ("" if call else ": not supported"), file=process.trace)
+        process.trace.call(number, call, shown, result)
     if result == -Restart.NUMBER:
         process.state.rip, process.state.rax = before - 2, number
         return

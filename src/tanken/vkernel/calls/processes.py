@@ -26,6 +26,8 @@ RUSAGE = struct.Struct("<4q14q")
 def _fork(process: Process, shares: bool) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
+    if process.trace is not None:
+        process.trace.out.flush()
     if shares:
         return _vfork(process)
     child = os.fork()

@@ -10,10 +10,11 @@ import errno
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tanken.engine.memory import PAGE
+from tanken.engine.memory import PAGE, Miss
 
 if TYPE_CHECKING:
     from tanken.vkernel.process import Process
@@ -110,7 +111,15 @@ CONVERT: dict[str, Callable[[Any, int], Any]] = {
 }
 
 
-def show(entry: Call, raw: list[int]) -> str:
-    """The call as a line of a trace."""
-    words = [str(signed(word, 32)) if kind in ("Int", "Fd", "Directory") else hex(word) for kind, word in zip(entry.kinds, raw, strict=False)]
-    return f"{entry.name}({', '.join(words)})"
+def plain(process: Process, entry: Call | None, raw: list[int]) -> list[int | str]:
+    """The arguments as a trace shows them: numbers with the signs that they have, paths; all six words of a call that is not known."""
+    if entry is None:
+        return [*raw]
+    return [_plain(process, kind, word) for kind, word in zip(entry.kinds, raw, strict=False)]
+
+
+def _plain(process: Process, kind: str, word: int) -> int | str:
+    if kind == "Path":
+        with suppress(Miss):
+            return os.fsdecode(process.memory.text(word, PAGE) or b"")
+    return signed(word, 64 if kind == "Long" else 32) if kind in ("Int", "Fd", "Directory", "Long") else word

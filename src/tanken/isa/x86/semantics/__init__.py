@@ -6,6 +6,7 @@ family knows raises #UD with a message that names the row.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 
 from tanken.isa.architecture import Machine
@@ -20,11 +21,16 @@ FAMILIES = (
 VEX_INTEGER = frozenset("andn bextr blsi blsmsk blsr bzhi mulx pdep pext rorx sarx shlx shrx".split())
 
 
+@cache
+def _load() -> None:
+    """All families; one alone may have been imported before, by whom its functions were asked for."""
+    for family in FAMILIES:
+        import_module(f"{__name__}.{family}")
+
+
 def find(inst: Inst) -> Semantic | None:
     """The function that says what `inst` does, None where there is none."""
-    if not SEMANTICS:
-        for family in FAMILIES:
-            import_module(f"{__name__}.{family}")
+    _load()
     row = inst.row
     if row is None or ("vex" in row.section and inst.mnemonic not in VEX_INTEGER) or "xop" in row.section:
         return None
