@@ -24,7 +24,7 @@ from tanken.engine.source import FILE, Writer, compiled, write
 from tanken.isa.architecture import Architecture, Budget, Exit, Instruction, MemoryMiss, Place
 
 WARM = 1  # visits before a block is made
-LONGEST = 40  # instructions of a block
+LONGEST = 24  # instructions of a block
 
 
 class Modified(Exception):
@@ -227,7 +227,7 @@ class Generated:
                 break
             recording.target = target
             following = _straight(recording, target, branch, instruction)
-            if following is None or following in seen:
+            if following is None or following in seen or (len(recording.instructions) >= 8 and following in self._blocks):
                 break
             if branch is not None and branch[1].constant is not None and target.op == "select":
                 recording.events.append(Event("side", len(recording.instructions) - 1, None, (branch[0],), (), (branch[1].extra, dict(recording.values))))
