@@ -1,0 +1,203 @@
+"""AUTHENTICATION: the server offers pairs of mechanism and modifier, the client picks one; SRP is built in.
+
+RFC 2941 (the option), RFC 2944 (SRP). Inside START_TLS our two ends bind SRP to the channel: the server's certificate is hashed into the client's
+proof after K, so that a man in the middle with another certificate cannot pass the exchange on (RFC 5929 section 4, tls-server-end-point).
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from tanken.base.errors import InputError
+from tanken.telnet import codes as c
+from tanken.telnet import srp, tls
+from tanken.telnet.events import Authenticated, Violation, Warning
+from tanken.telnet.handler import KINDS, Handler
+
+SRP = 5
+ONE_WAY, USING_TELOPT = 0x00, 0x04
+PAIRS = ((SRP, USING_TELOPT), (SRP, ONE_WAY))
+ISSUE = secrets.token_bytes(32)  # makes verifiers of unknown users, the same as long as this process lives
+
+
+class Authentication(Handler):
+    """Both ends; only the server sends DO, SEND and REPLY, only the client WILL, NAME and IS (RFC 2941 section 6)."""
+
+    option = c.AUTHENTICATION
+
+    def __init__(self, machine: Any) -> None:
+        super().__init__(machine)
+        self.pair: tuple[int, int] | None = None
+        self.user = ""
+        self.done = False
+        self.offered = 0
+        self._client: srp.Client | None = None
+        self._server: srp.Server | None = None
+        self._known = False
+
+    def agrees(self, side: str) -> bool:
+        if self.machine.client:
+            return side == "us" and bool(self.profile.user)
+        return side == "him" and self.profile.verifiers is not None
+
+    def changed(self, side: str, on: bool) -> None:
+        if on and side == "him":
+            pairs = PAIRS if self.machine.tls is None and self.profile.secure != "off" else PAIRS[1:]
+            self.send(bytes((c.SEND,)) + bytes(octet for pair in pairs for octet in pair))
+        elif not on and not self.done:
+            self.machine.failed("AUTHENTICATION was withdrawn")
+
+    def refused(self, side: str) -> None:
+        self.machine.failed("the other side refuses AUTHENTICATION")
+
+    def received(self, value: Any) -> None:
+        if self.machine.client and value.kind in ("SEND", "REPLY"):
+            self._offer(value) if value.kind == "SEND" else self._reply(value)
+        elif not self.machine.client and value.kind in ("NAME", "IS"):
+            if value.kind == "NAME":
+                self.user = value.user if not self.user else self.user
+            else:
+                self._is(value)
+        else:
+            self._wrong(f"{value.kind} from the wrong side", "RFC 2941 section 6")
+
+    def _wrong(self, what: str, cite: str) -> None:
+        self.machine.tell(Violation("authentication", what, cite))
+
+    def _message(self, kind: int, code: int, data: bytes = b"") -> None:
+        assert self.pair is not None
+        self.send(bytes((kind, *self.pair, code)) + data)
+
+    def _extra(self, bound: bool) -> bytes:
+        """What follows K in the proof: the pair where it has more bits than WHO and HOW (RFC 2944 section 4), the channel."""
+        assert self.pair is not None
+        extra = bytes(self.pair) if self.pair[1] & ~3 else b""
+        layer = self.machine.tls
+        if bound and layer is not None:
+            extra += tls.binding(layer.peer_certificate if self.machine.client else self.profile.own_certificate)
+        return extra
+
+    # client
+
+    def _offer(self, value: Any) -> None:
+        self.offered += 1
+        if self.offered > 8:
+            self.machine.failed("AUTHENTICATION was offered without end", fatal=True)
+            return
+        usable = [pair for pair in value.pairs if pair[0] == SRP and pair[1] in (ONE_WAY, USING_TELOPT)]
+        if not usable or self.done:
+            self.send(bytes((c.IS, 0, 0, 0)))
+            if not self.done:
+                offered = " ".join(dict.fromkeys(c.AUTH_TYPES.name(t) for t, _ in value.pairs)) or "nothing"
+                self.machine.failed(f"the server offers {offered}, none that we know")
+            return
+        self.pair = usable[0]
+        self._client = srp.Client(self.profile.user, self.profile.password)
+        self.send(b"\x03" + self.profile.user.encode())
+        self._message(c.IS, 0)
+
+    def _reply(self, value: Any) -> None:
+        client = self._client
+        if client is None or not value.pairs or value.pairs[0] != self.pair or self.done:
+            self._wrong("REPLY for another pair than the one under way", "RFC 2941 section 5")
+            self.machine.failed("AUTHENTICATION was answered wrongly", fatal=True)
+            return
+        try:
+            if value.code == 9:
+                self._message(c.IS, 8, srp.octets(client.parameters(*_parameters(value.data))))
+            elif value.code == 3:
+                self._message(c.IS, 4, client.respond(int.from_bytes(value.data, "big"), self._extra(self.profile.bound)))
+            elif value.code == 2:
+                self._accepted(client, value.data)
+            elif value.code == 1:
+                reason = value.data.decode("ascii", "replace")[:200]
+                self.machine.tell(Authenticated(self.profile.user, "SRP", False, reason))
+                self.machine.failed(f"the server rejects {self.profile.user}", fatal=True)
+        except InputError as error:
+            self._wrong(str(error), "RFC 2944")
+            self.machine.failed("SRP failed", fatal=True)
+
+    def _accepted(self, client: srp.Client, answer: bytes) -> None:
+        if not client.check(answer):
+            self.machine.tell(Authenticated(self.profile.user, "SRP", False, "the server does not know the password"))
+            self.machine.failed("the server is not the one that has the password", fatal=True)
+            return
+        self._finish(self.profile.user, client.key)
+
+    def _finish(self, user: str, key: bytes) -> None:
+        self.done = True
+        self.machine.user, self.machine.session_key = user, key
+        self.machine.tell(Authenticated(user, "SRP", True))
+        self.machine.settled("auth")
+
+    # server
+
+    def _is(self, value: Any) -> None:
+        pair = value.pairs[0]
+        if pair[0] == 0:
+            self.machine.failed("the client knows none of the mechanisms")
+            return
+        if self.done or pair not in PAIRS or (self.pair is not None and pair != self.pair):
+            self._wrong(f"IS for a pair that was not offered or not begun: {pair}", "RFC 2941 section 5")
+            self.machine.failed("AUTHENTICATION was answered wrongly", fatal=True)
+            return
+        self.pair = pair
+        try:
+            if value.code == 0:
+                self._begin()
+            elif value.code == 8 and self._server is not None and not self._server.key:
+                self._message(2, 3, srp.octets(self._server.challenge(int.from_bytes(value.data, "big"))))
+            elif value.code == 4 and self._server is not None and self._server.key:
+                self._verify(value.data)
+            else:
+                raise InputError(f"SRP code {value.code} out of turn", wanted="AUTH, EXP, RESPONSE in this order")
+        except InputError as error:
+            self._wrong(str(error), "RFC 2944 section 1")
+            self._reject("protocol error")
+
+    def _begin(self) -> None:
+        if self._server is not None or not self.user:
+            raise InputError("AUTH twice, or before NAME", wanted="NAME, then AUTH")
+        verifiers = self.profile.verifiers
+        found = verifiers(self.user) if verifiers else None
+        self._known = found is not None
+        v = found or srp.decoy(self.user, ISSUE)
+        self._server = srp.Server(v)
+        fields = (srp.octets(v.n), srp.octets(v.g), v.salt)
+        self._message(2, 9, b"".join(len(field).to_bytes(2, "big") + field for field in fields))
+
+    def _verify(self, m: bytes) -> None:
+        server = self._server
+        assert server is not None
+        answer = server.check(m, self._extra(True))
+        if answer is None and self.machine.tls is not None and not self.profile.bound:
+            answer = server.check(m, self._extra(False))
+            if answer is not None:
+                self.machine.tell(Warning("SRP is not bound to the TLS channel: a man in the middle could have passed it on"))
+        if answer is None or not self._known:
+            self._reject("wrong user or password")
+            return
+        self._message(2, 2, answer)
+        self._finish(self.user, server.key)
+
+    def _reject(self, reason: str) -> None:
+        if self.pair is not None:
+            self._message(2, 1, reason.encode())
+        self.machine.tell(Authenticated(self.user, "SRP", False, reason))
+        self.machine.failed(f"{self.user or 'a client'} was rejected", fatal=True)
+
+
+def _parameters(data: bytes) -> tuple[int, int, bytes]:
+    """N, g and the salt, each behind its length in two octets."""
+    fields = []
+    for _ in range(3):
+        size = int.from_bytes(data[:2], "big")
+        if len(data) < 2 + size or not size:
+            raise InputError("PARAMS end inside a field", wanted="N, g and salt, each behind two octets of length")
+        fields.append(data[2 : 2 + size])
+        data = data[2 + size :]
+    return int.from_bytes(fields[0], "big"), int.from_bytes(fields[1], "big"), fields[2]
+
+
+KINDS[Authentication.option] = Authentication

@@ -1,0 +1,154 @@
+"""What a blocking and an asyncio session share: the data that came and was not read, the events, and looking for a pattern in them.
+
+No socket here. Data is kept as the chunks that came, so that reading in bulk copies nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tanken.base.errors import InputError, TankenError
+from tanken.base.records import Record
+from tanken.telnet import codes as c
+from tanken.telnet.events import Closed, Command, Data, Event, Ready, Violation, Warning
+from tanken.telnet.machine import Machine
+
+HIGH, LOW = 1 << 20, 1 << 18  # octets kept unread at which reading from the socket stops, and goes on
+SEARCH = 1 << 20  # octets in which a pattern is looked for
+EVENTS = 1000  # events kept
+NEWLINE = re.compile(rb"(?<!\r)\n")
+
+
+class SessionError(TankenError, ConnectionError):
+    """The session ended, or what was waited for did not come."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Found(Record):
+    """What `expect` found: which pattern, what stood before it, the text that matched and its groups."""
+
+    index: int
+    before: bytes
+    match: bytes
+    groups: tuple[bytes | None, ...]
+
+
+def encoded(data: bytes | str) -> bytes:
+    """Text as UTF-8 with the NVT's ends of line (RFC 854); octets as they are."""
+    if isinstance(data, str):
+        return NEWLINE.sub(b"\r\n", data.encode())
+    return data
+
+
+def compiled(pattern: bytes | str | re.Pattern[bytes]) -> re.Pattern[bytes]:
+    """A pattern: octets and text are regular expressions."""
+    if isinstance(pattern, re.Pattern):
+        return pattern
+    try:
+        return re.compile(pattern.encode() if isinstance(pattern, str) else pattern, re.DOTALL)
+    except re.error as error:
+        raise InputError(f"pattern {pattern!r}: {error}", wanted="a regular expression") from error
+
+
+class Conversation:
+    """The side of a session that is turned to the program."""
+
+    def __init__(self, machine: Machine, hook: Callable[[Event], None] | None = None) -> None:
+        self.machine = machine
+        self.events: deque[Event] = deque(maxlen=EVENTS)
+        self.ready: Ready | None = None
+        self.reason = ""  # why it ended
+        self.ended = False
+        self.size = 0
+        self._chunks: deque[bytes] = deque()
+        self._skip_lf = False
+        self.hook = hook
+
+    def take_in(self, events: Sequence[Event]) -> None:
+        """Files what the machine said."""
+        for event in events:
+            if isinstance(event, Data):
+                self._chunks.append(event.data)
+                self.size += len(event.data)
+            else:
+                self.events.append(event)
+                if isinstance(event, Ready):
+                    self.ready = event
+                elif isinstance(event, Closed):
+                    self.reason, self.ended = event.reason, True
+                elif isinstance(event, Command) and event.code == c.AYT and not self.machine.client:
+                    self.machine.send(b"\r\n[yes]\r\n")
+            if self.hook is not None:
+                self.hook(event)
+
+    def finish(self, reason: str) -> None:
+        """The connection has ended."""
+        self.ended = True
+        self.reason = self.reason or reason
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was wrong or weak so far, in words."""
+        return [event.text for event in self.events if isinstance(event, Violation | Warning)]
+
+    def read(self, limit: int) -> bytes:
+        """What is there, at most `limit` octets; b"" when nothing is."""
+        if not self._chunks:
+            return b""
+        first = self._chunks.popleft()
+        if len(first) > limit:
+            self._chunks.appendleft(first[limit:])
+            first = first[:limit]
+        self.size -= len(first)
+        return first
+
+    def find(self, patterns: Sequence[re.Pattern[bytes]]) -> Found | None:
+        """The first of the patterns that matches earliest; what stands up to its end is taken out."""
+        if len(self._chunks) > 1:
+            whole = b"".join(self._chunks)
+            self._chunks.clear()
+            self._chunks.append(whole)
+        data = self._chunks[0] if self._chunks else b""
+        best: tuple[int, int, re.Match[bytes]] | None = None
+        for index, pattern in enumerate(patterns):
+            match = pattern.search(data, 0, SEARCH)
+            if match and (best is None or match.start() < best[0]):
+                best = match.start(), index, match
+        if best is None:
+            if len(data) >= SEARCH:
+                raise SessionError(f"{len(data)} octets without a match", wanted=", ".join(repr(p.pattern) for p in patterns))
+            return None
+        start, index, match = best
+        self._chunks.clear()
+        if data[match.end() :]:
+            self._chunks.append(data[match.end() :])
+        self.size -= match.end()
+        return Found(index, data[:start], match[0], match.groups())
+
+    def line(self) -> bytes | None:
+        """A whole line without its end (CR LF, CR or LF), or None; a LF that follows a CR later belongs to it."""
+        if self._skip_lf and self._chunks:
+            first = self._chunks.popleft()
+            if first[:1] == b"\n":
+                self.size -= 1
+                first = first[1:]
+            if first:
+                self._chunks.appendleft(first)
+            self._skip_lf = False
+        found = self.find((re.compile(rb"\r\n|\r|\n"),)) if self._chunks else None
+        if found is None:
+            return None
+        self._skip_lf = found.match == b"\r"
+        return found.before
+
+    def lost(self, wanted: str) -> SessionError:
+        """The error for a session that ended before `wanted` came."""
+        return SessionError(f"the session ended: {self.reason or 'closed by the other side'}", wanted=wanted)
+
+    def late(self, wanted: str, seconds: float) -> SessionError:
+        """The error for what did not come in time, with the last octets that did."""
+        tail = b"".join(self._chunks)[-60:]
+        return SessionError(f"nothing after {seconds:g} s; the last octets are {tail!r}", wanted=wanted)
