@@ -20,6 +20,7 @@ VERBS = {
     "show": ("tanken.cli.show", "bytes as values: hexdump, x86 rows and instructions"),
     "dis": ("tanken.cli.dis", "disassemble code"),
     "run": ("tanken.cli.run", "run a program"),
+    "telnet": ("tanken.cli.telnet", "TELNET: connect to a host, serve a program"),
     "tour": ("tanken.cli.tour", "a walk through the parts"),
     "info": ("tanken.cli.info", "version, native code, cache folder"),
     "warm": ("tanken.cli.warm", "compile the native code ahead of time"),

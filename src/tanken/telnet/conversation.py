@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from tanken.base.errors import InputError, TankenError
 from tanken.base.records import Record
 from tanken.telnet import codes as c
-from tanken.telnet.events import Closed, Command, Data, Event, Ready, Violation, Warning
+from tanken.telnet.events import Closed, Command, Data, Event, Ready, Suboption, Violation, Warning
 from tanken.telnet.machine import Machine
+from tanken.telnet.suboptions import Told, Variables, WindowSize
 
 HIGH, LOW = 1 << 20, 1 << 18  # octets kept unread at which reading from the socket stops, and goes on
 SEARCH = 1 << 20  # octets in which a pattern is looked for
@@ -66,6 +67,10 @@ class Conversation:
         self._chunks: deque[bytes] = deque()
         self._skip_lf = False
         self.hook = hook
+        # what the other side told of itself
+        self.terminal = ""
+        self.window: tuple[int, int] | None = None
+        self.environ: dict[str, str] = {}
 
     def take_in(self, events: Sequence[Event]) -> None:
         """Files what the machine said."""
@@ -79,10 +84,23 @@ class Conversation:
                     self.ready = event
                 elif isinstance(event, Closed):
                     self.reason, self.ended = event.reason, True
+                elif isinstance(event, Suboption):
+                    self._learn(event)
                 elif isinstance(event, Command) and event.code == c.AYT and not self.machine.client:
                     self.machine.send(b"\r\n[yes]\r\n")
             if self.hook is not None:
                 self.hook(event)
+
+    def _learn(self, event: Suboption) -> None:
+        value = event.value
+        if isinstance(value, WindowSize):
+            self.window = value.width, value.height
+        elif isinstance(value, Told) and event.option == c.TTYPE and not self.terminal:
+            self.terminal = value.told[:40]
+        elif isinstance(value, Variables) and value.kind != "SEND":
+            for _, name, text in value.variables:
+                if name in self.machine.profile.accept_environ and text is not None:
+                    self.environ[name] = text[:1024]
 
     def finish(self, reason: str) -> None:
         """The connection has ended."""

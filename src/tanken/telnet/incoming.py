@@ -7,7 +7,7 @@ The machine and the capture reader share it. A cipher and a compression at once 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from tanken.telnet.events import Violation
 from tanken.telnet.feedback import Feedback
@@ -92,7 +92,7 @@ class Incoming:
                     self._switch = None
             data = behind
 
-    def _inflated(self, data: bytes, inflate: zlib._Decompress) -> Iterator[Token]:  # type: ignore[misc]
+    def _inflated(self, data: bytes, inflate: zlib._Decompress) -> Generator[Token, None, bytes]:
         """Tokens of compressed octets, a bounded piece at a time; returns what follows the end of the stream."""
         if self._head is not None and len(self._head) < 2:
             self._head += data

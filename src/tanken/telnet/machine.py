@@ -15,8 +15,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 from tanken.base.errors import UsageError
-from tanken.telnet import codes as c
 from tanken.telnet import authentication, encryption, linemode, suboptions  # noqa: F401  (they add their handlers)
+from tanken.telnet import codes as c
 from tanken.telnet.events import Closed, Command, Data, Event, Negotiation, Option, Ready, Refused, Suboption, Synch, Violation, Warning
 from tanken.telnet.feedback import Feedback
 from tanken.telnet.handler import KINDS, Handler
@@ -69,7 +69,10 @@ class Machine:
     def start(self) -> list[Event]:
         """Asks for what the profile wants; to be called once, when the connection stands."""
         self.phase = PHASES[0]
-        self._enter()
+        if "implicit" in self.profile.means:
+            self._tls_begins(b"")
+        else:
+            self._enter()
         return self._drained()
 
     def receive(self, data: bytes) -> list[Event]:
@@ -367,7 +370,7 @@ class Machine:
         if clear:
             self._feed(clear)
         if self.tls.ended:
-            self.close("the other side ended TLS")
+            self.close("closed by the other side")
 
     def _reset(self) -> None:
         """All option state is wiped, and negotiated anew (draft-altman-telnet-starttls-02)."""

@@ -17,7 +17,8 @@ from tanken.telnet.events import Command, Data, Negotiation, Suboption, Violatio
 BARE_CR = re.compile(rb"\r[^\n\x00]")
 NOT_7_BITS = re.compile(rb"[\x80-\xff]")
 IAC1, IAC2 = b"\xff", b"\xff\xff"
-SMALL, LARGE = 64, 65536  # octets of the window in which doubled 255 are looked for
+SMALL, LARGE = 64, 1 << 18  # octets of the window in which doubled 255 are looked for
+DENSE = 4096  # octets from which on a window with many 255 is done by NumPy
 SUBOPTION = 65536  # octets of a sub-negotiation, default limit
 Token = Data | Command | Negotiation | Suboption | Violation
 _DATA, _IAC, _VERB, _SB, _SUB, _SUB_IAC = range(6)
@@ -62,6 +63,11 @@ class Parser:
         while self._pos < len(self._data):
             start = self._pos
             if self._state == _DATA:
+                three = self._data[start : start + 3]
+                if len(three) == 3 and three[0] == IAC and three[1] in VERBS:
+                    self._pos += 3
+                    yield Negotiation(three[1], three[2])
+                    continue
                 run = self._run()
                 if run:
                     yield from self._nvt(run, start)
@@ -79,20 +85,17 @@ class Parser:
         if at < 0:
             self._pos = len(data)
             return data[pos:] if pos else data
-        pieces = [data[pos:at]]
-        pos = at
-        while pos < len(data):
+        pieces = [data[pos:at]] if at > pos else []
+        pos, command = at, False
+        while pos < len(data) and not command:
             stop = min(pos + self._window, len(data))
-            window = data[pos:stop]
-            if 2 * window.count(IAC2) == window.count(IAC1):
-                pieces.append(window.replace(IAC2, IAC1))
-                pos, self._window = stop, min(2 * self._window, LARGE)
-                continue
-            self._window = max(self._window // 4, SMALL)
-            pos, command = self._pairs(pieces, pos, stop)
-            if command:
-                self._state = _IAC
-                break
+            if stop - pos >= DENSE and data.count(IAC1, pos, stop) * 256 > stop - pos:
+                pos, command = _dense(pieces, data, pos, stop)
+            else:
+                pos, command = self._pairs(pieces, pos, min(stop, pos + DENSE))
+            self._window = max(self._window // 8, SMALL) if command else min(2 * self._window, LARGE)
+        if command:
+            self._state = _IAC
         self._pos = pos
         return b"".join(pieces)
 
@@ -141,7 +144,7 @@ class Parser:
             if match:
                 cuts.append((match.start() + 1, "bare-cr", f"CR before {run[match.start() + 1]:#04x}"))
         begin = 0
-        for at, rule, detail in sorted(cuts):
+        for at, rule, detail in sorted(cuts, key=lambda cut: (cut[0], cut[1] == "8-bit")):
             if at > begin:
                 yield Data(self._without_nul(run[begin:at]))
             yield from self._once(rule, detail, "RFC 856" if rule == "8-bit" else "RFC 854, The NVT printer and keyboard")
@@ -219,3 +222,23 @@ class Parser:
         if self._over:
             return Violation("length", f"sub-negotiation of option {option} longer than {self.limit} octets, left out", "limit of this implementation")
         return Suboption(option, payload)
+
+
+def _dense(pieces: list[bytes], data: bytes, pos: int, stop: int) -> tuple[int, bool]:
+    """As `_pairs` for data that is full of doubled 255: all at once, up to the first that is not doubled."""
+    import numpy as np
+
+    octets = np.frombuffer(data, np.uint8, stop - pos, pos)
+    places = np.flatnonzero(octets == IAC)
+    first, second = places[: len(places) & ~1 : 2], places[1::2]
+    single = np.flatnonzero(second - first != 1)
+    if len(single) or len(places) % 2:
+        at = int(first[single[0]]) if len(single) else int(places[-1])
+        second = second[: np.searchsorted(second, at)]
+        pieces.append(np.delete(octets[:at], second).tobytes())
+        if pos + at + 1 < len(data) and data[pos + at + 1] == IAC:  # doubled across the end of the window
+            pieces.append(IAC1)
+            return pos + at + 2, False
+        return pos + at + 1, True
+    pieces.append(np.delete(octets, second).tobytes())
+    return stop, False

@@ -44,7 +44,7 @@ class Profile:
     ask_us: tuple[int, ...] = ()
     ask_him: tuple[int, ...] = ()
     secure: str = "auto"  # "required", "auto" or "off"
-    means: frozenset[str] = frozenset(("tls", "encrypt"))
+    means: frozenset[str] = frozenset(("tls", "encrypt"))  # "tls" is START_TLS, "implicit" TLS from the first octet, "encrypt" the ENCRYPT option
     tls: ssl.SSLContext | None = None
     hostname: str | None = None
     own_certificate: bytes = b""  # DER, for the server's channel binding (RFC 5929 section 4)

@@ -264,6 +264,23 @@ class Session(asyncio.Protocol):
         """Puts on the wire what was said to the machine directly."""
         self._flush()
 
+    async def learn(self, seconds: float = 1.0) -> None:
+        """Waits a moment for the other side's terminal type and window size, if it agreed to tell them."""
+        end = asyncio.get_running_loop().time() + seconds
+        while not self.talk.ended and (not self.talk.terminal or self.talk.window is None):
+            left = end - asyncio.get_running_loop().time()
+            if left <= 0:
+                return
+            try:
+                await asyncio.wait_for(self._more(), left)
+            except TimeoutError:
+                return
+
+    async def drained(self) -> None:
+        """Waits while the other side does not keep up."""
+        if self._drain is not None:
+            await self._drain
+
     async def close(self) -> None:
         """Ends the session."""
         if self._transport is not None and not self._transport.is_closing():
