@@ -18,6 +18,7 @@ from tanken.telnet.handler import KINDS, Handler
 SRP = 5
 ONE_WAY, USING_TELOPT = 0x00, 0x04
 PAIRS = ((SRP, USING_TELOPT), (SRP, ONE_WAY))
+SSL_PAIR = (7, ONE_WAY)  # netkit's telnet-ssl: START 1 by the client, ACCEPT 2 or REJECT 3 by the server, then TLS; no document describes it
 ISSUE = secrets.token_bytes(32)  # makes verifiers of unknown users, the same as long as this process lives
 
 
@@ -31,6 +32,7 @@ class Authentication(Handler):
         self.pair: tuple[int, int] | None = None
         self.user = ""
         self.done = False
+        self.tls = False  # type SSL is under way
         self.offered = 0
         self._client: srp.Client | None = None
         self._server: srp.Server | None = None
@@ -38,12 +40,14 @@ class Authentication(Handler):
 
     def agrees(self, side: str) -> bool:
         if self.machine.client:
-            return side == "us" and bool(self.profile.user)
-        return side == "him" and self.profile.verifiers is not None
+            return side == "us" and (bool(self.profile.user) or self.machine.tls_possible)
+        return side == "him" and (self.profile.verifiers is not None or self.machine.tls_possible)
 
     def changed(self, side: str, on: bool) -> None:
         if on and side == "him":
             pairs = PAIRS if self.machine.tls is None and self.profile.secure != "off" else PAIRS[1:]
+            if self.profile.verifiers is None:  # TLS alone does not say who the user is
+                pairs = (SSL_PAIR,)
             self.send(bytes((c.SEND,)) + bytes(octet for pair in pairs for octet in pair))
         elif not on and not self.done:
             self.machine.failed("AUTHENTICATION was withdrawn")
@@ -85,7 +89,13 @@ class Authentication(Handler):
         if self.offered > 8:
             self.machine.failed("AUTHENTICATION was offered without end", fatal=True)
             return
-        usable = [pair for pair in value.pairs if pair[0] == SRP and pair[1] in (ONE_WAY, USING_TELOPT)]
+        usable = [pair for pair in value.pairs if pair in PAIRS] if self.profile.user else []
+        if not usable and not self.done and self.machine.tls_possible:
+            ssl = next((pair for pair in value.pairs if pair[0] == SSL_PAIR[0]), None)
+            if ssl is not None:
+                self.pair, self.tls = ssl, True
+                self._message(c.IS, 1)
+                return
         if not usable or self.done:
             self.send(bytes((c.IS, 0, 0, 0)))
             if not self.done:
@@ -98,6 +108,13 @@ class Authentication(Handler):
         self._message(c.IS, 0)
 
     def _reply(self, value: Any) -> None:
+        if self.tls and value.pairs and value.pairs[0] == self.pair:
+            self.done = True
+            if value.code == 2:
+                self.machine.begin_tls(in_auth=True)
+            else:
+                self.machine.failed("the server rejects SSL")
+            return
         client = self._client
         if client is None or not value.pairs or value.pairs[0] != self.pair or self.done:
             self._wrong("REPLY for another pair than the one under way", "RFC 2941 section 5")
@@ -137,6 +154,11 @@ class Authentication(Handler):
         pair = value.pairs[0]
         if pair[0] == 0:
             self.machine.failed("the client knows none of the mechanisms")
+            return
+        if pair[0] == SSL_PAIR[0] and value.code == 1 and self.profile.verifiers is None and self.machine.tls_possible and not self.done:
+            self.pair, self.done = pair, True
+            self._message(2, 2)
+            self.machine.begin_tls(in_auth=True)
             return
         if self.done or pair not in PAIRS or (self.pair is not None and pair != self.pair):
             self._wrong(f"IS for a pair that was not offered or not begun: {pair}", "RFC 2941 section 5")

@@ -60,7 +60,8 @@ class Machine:
         self._discarded = 0
         self._out_cr = False
         self._deflate: zlib._Compress | None = None
-        self._tls_tried = False
+        self._tls_in_auth = False  # TLS began by AUTHENTICATION type SSL: option state stays
+        self._why = ""  # why there is no TLS
         self._silent = False  # FOLLOWS was sent: no TELNET until TLS stands
         self._handlers: dict[int, Handler] = {}
 
@@ -254,9 +255,16 @@ class Machine:
         """FOLLOWS was sent: nothing more of TELNET."""
         self._silent = True
 
-    def begin_tls(self) -> None:
-        """FOLLOWS went both ways: the octets that come from here on are TLS."""
+    def begin_tls(self, in_auth: bool = False) -> None:
+        """The octets that come from here on are TLS: FOLLOWS went both ways, or AUTHENTICATION type SSL was accepted."""
+        self._tls_in_auth = in_auth
         self.incoming.stop_from_here()
+
+    @property
+    def tls_possible(self) -> bool:
+        """Whether TLS is wanted and does not stand yet."""
+        profile = self.profile
+        return profile.tls is not None and profile.secure != "off" and "tls" in profile.means and self.tls is None
 
     def settled(self, phase: str) -> None:
         """A phase has ended well."""
@@ -270,10 +278,7 @@ class Machine:
         if fatal:
             self.close(reason)
         elif self.phase == "tls":
-            if profile.secure == "required" and "encrypt" not in profile.means:
-                self.close(f"START_TLS is required: {reason}")
-                return
-            self.tell(Warning(f"no TLS: {reason}"))
+            self._why = reason  # AUTHENTICATION may still bring TLS, or a key
             self.settled("tls")
         elif self.phase == "auth":
             if profile.verifiers is not None and not self.client:
@@ -292,6 +297,8 @@ class Machine:
     def close(self, reason: str) -> None:
         """Ends the session."""
         if not self.closed:
+            if not self.client and self.phase != "open" and self.phase:
+                self.emit(c.quoted(f"\r\ntanken: {reason}\r\n".encode()))  # a person at the other end shall know why
             self.tell(Closed(reason))
             self.closed = True
             self._held.clear()
@@ -301,17 +308,16 @@ class Machine:
     def _enter(self) -> None:
         profile = self.profile
         if self.phase == "tls":
-            able = profile.secure != "off" and "tls" in profile.means and profile.tls is not None and not self._tls_tried
-            if self.tls is not None or not able:
-                self._next("tls", able or self.tls is not None)
+            if not self.tls_possible:
+                self.settled("tls")
             elif not self.client:
                 self.want(c.START_TLS, "him")
             else:
                 self.want(c.START_TLS, "us")
         elif self.phase == "auth":
-            if not self.client and profile.verifiers is not None:
+            if not self.client and (profile.verifiers is not None or self.tls_possible):
                 self.want(c.AUTHENTICATION, "him")
-            elif self.client and profile.user:
+            elif self.client and (profile.user or self.tls_possible):
                 self.want(c.AUTHENTICATION, "us")
             else:
                 self.settled("auth")
@@ -326,18 +332,12 @@ class Machine:
         elif self.phase == "open":
             self._open()
 
-    def _next(self, phase: str, able: bool) -> None:
-        if not able and self.profile.secure == "required" and "encrypt" not in self.profile.means:
-            self.close("START_TLS is required, and there is no TLS context")
-            return
-        self.settled(phase)
-
     def _insecure(self) -> None:
         if self.profile.secure == "required":
-            self.close("encryption is required: neither TLS nor a key of an authentication")
+            self.close(f"encryption is required: {self._why or 'neither TLS nor a key of an authentication'}")
         else:
             if "tls" in self.profile.means and self.profile.tls is not None:
-                self.tell(Warning("the session is in clear text: the other side offers no encryption"))
+                self.tell(Warning(f"the session is in clear text: {self._why or 'the other side offers no encryption'}"))
             self.settled("encrypt")
 
     def _open(self) -> None:
@@ -365,8 +365,12 @@ class Machine:
         self._flush_tls()
         if self.tls.established and not before:
             self.tell(self.tls.event())
-            self._reset()
-            self.settled("tls")
+            if self._tls_in_auth:
+                self.incoming.stopped = False
+                self.settled("auth")
+            else:
+                self._reset()
+                self.settled("tls")
         if clear:
             self._feed(clear)
         if self.tls.ended:
@@ -374,9 +378,7 @@ class Machine:
 
     def _reset(self) -> None:
         """All option state is wiped, and negotiated anew (draft-altman-telnet-starttls-02)."""
-        rest, limit = b"", self.limits.suboption
-        self.incoming = Incoming(limit)
-        self.incoming.rest = rest
+        self.incoming = Incoming(self.limits.suboption)
         self.us.clear()
         self.him.clear()
         self._silent = False
@@ -414,7 +416,6 @@ class Machine:
         if profile.tls is None:
             self.close("no TLS context")
             return
-        self._tls_tried = True
         self.tls = TlsLayer(profile.tls, not self.client, profile.hostname)
         if self.client:
             self.tls.start()

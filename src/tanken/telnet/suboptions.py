@@ -128,7 +128,7 @@ class Auth(Record):
 
     def __repr__(self) -> str:
         pairs = ",".join(f"{codes.AUTH_TYPES.name(t)}/{m:#04x}" for t, m in self.pairs)
-        table = {5: "srp", 2: "kerberos5"}.get(self.pairs[0][0]) if self.pairs else None
+        table = {5: "srp", 2: "kerberos5", 7: "ssl"}.get(self.pairs[0][0]) if self.pairs else None
         code = "" if self.code is None else f" {TABLE[table].name(self.code) if table else self.code}"
         return f"<AUTH {self.kind} {pairs or self.user}{code}{' ' + str(len(self.data)) + ' octets' if self.data else ''}>"
 
