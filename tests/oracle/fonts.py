@@ -1,0 +1,37 @@
+"""The CFF fonts of this machine, as Debian's packages install them: one row for each CFF table that is not the same as another.
+
+Packages: fonts-lmodern fonts-texgyre fonts-texgyre-math fonts-stix fonts-linuxlibertine fonts-cantarell fonts-ebgaramond fonts-noto-cjk fonts-noto-cjk-extra.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+
+from tanken.font.sfnt import directories
+
+FOLDERS = ("/usr/share/fonts", "/usr/share/texmf/fonts/opentype")
+
+
+def files(pattern: str = "*") -> list[Path]:
+    """All OpenType files and collections below the folders whose name fits `pattern`."""
+    found = {path.resolve() for folder in FOLDERS for ending in (".otf", ".ttc", ".otc") for path in Path(folder).rglob(pattern + ending)}
+    return sorted(found)
+
+
+def tables(pattern: str = "*") -> Iterator[tuple[Path, int, bytes, int]]:
+    """Path, number of the first face that has it, the CFF table, its offset."""
+    seen: set[bytes] = set()
+    for path in files(pattern):
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            for face, entries in enumerate(directories(data, str(path), [])):
+                entry = entries.get("CFF ")
+                if entry is None:
+                    continue
+                table = data[entry.offset : entry.offset + entry.length]
+                digest = hashlib.sha256(table).digest()
+                if digest not in seen:
+                    seen.add(digest)
+                    yield path, face, table, entry.offset
