@@ -1,6 +1,7 @@
 """The kinds of things that tanken works on: how each is recognised, which part owns it, which verbs fit.
 
-Magic numbers: System V ABI (ELF), Linux Documentation/arch/x86/boot.rst (bzImage: 0xAA55 at 0x1fe, "HdrS" at 0x202).
+Magic numbers: System V ABI (ELF), Linux Documentation/arch/x86/boot.rst (bzImage: 0xAA55 at 0x1fe, "HdrS" at 0x202),
+OpenType 1.9.1 and Adobe Technical Note 5176 (fonts), ISO 32000 (PDF).
 """
 
 from __future__ import annotations
@@ -35,6 +36,14 @@ def _is_kernel(head: bytes) -> bool:
     return head[0x1FE:0x200] == b"\x55\xaa" and head[0x202:0x206] == b"HdrS"
 
 
+def _is_font(head: bytes) -> bool:
+    if head[:4] in (b"OTTO", b"ttcf", b"true"):
+        return True
+    if head[:4] == b"\0\1\0\0" and len(head) > 16:  # so does much else: as many tables as a font has, and the first tag in letters
+        return 0 < head[5] < 64 and head[4] == 0 and head[12:16].isascii() and head[12:15].replace(b"/", b"").isalnum()
+    return (head[:3] == b"\1\0\4" and 1 <= head[3] <= 4) if head[:1] == b"\1" and len(head) > 4 else head[:3] == b"\2\0\5"
+
+
 def _is_text(head: bytes) -> bool:
     if not head or b"\0" in head:
         return False
@@ -51,6 +60,9 @@ FILES: tuple[tuple[Kind, str, Callable[[bytes], bool]], ...] = (
      "begins with 7f 45 4c 46", lambda head: head[:4] == b"\x7fELF"),
     (Kind("kernel", "a Linux kernel image (bzImage)", "elf", ("dis", "run", "show")),
      "has 55 aa at 0x1fe and HdrS at 0x202", _is_kernel),
+    (Kind("font", "a font: OpenType, a collection, or a bare CFF table", "font", ("show", "dis", "run", "check")),
+     "begins as OpenType (OTTO, ttcf, 00 01 00 00, true) or as CFF (01 00 04 01 to 04, 02 00 05)", _is_font),
+    (Kind("pdf", "a PDF document", "font", ("check", "show")), "begins with %PDF-", lambda head: head[:5] == b"%PDF-"),
     (Kind("oops", "text with a kernel's Oops", "debug", ("dis", "show")),
      "is text with an Oops, a BUG or a line Code:", lambda head: _is_text(head) and OOPS.search(head) is not None),
     (Kind("text", "text", "base", ("show",)), "is UTF-8 without zero bytes", _is_text),

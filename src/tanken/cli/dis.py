@@ -1,4 +1,4 @@
-"""`tanken dis`: disassembles objects, kernels, raw bytes and Oopses.
+"""`tanken dis`: disassembles objects, kernels, raw bytes, Oopses and the glyphs of fonts.
 
 Text as GNU objdump 2.40 prints it; docs/dis.md describes the options.
 """
@@ -14,7 +14,9 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tanken.base import kinds
 from tanken.base.errors import InputError, UsageError
+from tanken.cli.fonts import dis as font
 from tanken.isa import x86
 from tanken.isa.x86.inst import Inst, Relative
 
@@ -44,12 +46,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--explain", action="store_true", help="show the row of the opcode map behind each instruction")
     parser.add_argument("--oops", action="store_true", help="the file is a kernel's Oops: disassemble its Code: line")
     parser.add_argument("--json", action="store_true", help="one object a line")
+    font.arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Runs the verb; returns the exit status."""
     if (options.hex is None) == (options.file is None):
         raise UsageError("both or neither of FILE and --hex", wanted="one of them", hint="tanken dis --help")
+    if options.hex is None and not options.raw and not options.oops and (thing := _font(options)) is not None:
+        return font.run(thing, options)
     printer = Printer(options)
     if options.hex is not None:
         return printer.stream(_hex(options.hex), options.base, options.mode)
@@ -69,6 +74,15 @@ def run(options: argparse.Namespace) -> int:
     if data[:4] != b"\x7fELF":
         raise InputError(_what(data), wanted="an ELF file or a bzImage", where=name, hint="--raw takes any bytes as code")
     return printer.object(elf.read(data, name))
+
+
+def _font(options: argparse.Namespace) -> kinds.Thing | None:
+    """The file as a thing, where it is a font; the standard input is one when a glyph of it is asked for."""
+    asked = options.glyph is not None or options.subr is not None
+    if not asked and (options.file == "-" or not os.path.isfile(options.file)):
+        return None
+    thing = kinds.recognise(options.file, "font" if options.file == "-" else None)
+    return thing if asked or thing.kind.name == "font" else None
 
 
 def _what(data: bytes) -> str:

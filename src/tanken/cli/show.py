@@ -1,4 +1,4 @@
-"""`tanken show`: a thing's bytes as values; rows of the x86 map and decoded instructions in words, every other thing as a hexdump.
+"""`tanken show`: a thing's bytes as values; fonts, rows of the x86 map and decoded instructions in words, every other thing as a hexdump.
 
 `x86:NAME` prints the rows of a mnemonic, `x86:HEX` decodes bytes (`x86:0xfadd` where the digits spell a name too).
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tanken.base import hexdump, kinds
 from tanken.base.errors import UsageError
 from tanken.base.records import json_line
+from tanken.cli.fonts import show as font
 
 if TYPE_CHECKING:
     from tanken.isa.x86.explain import RowText
@@ -33,10 +34,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--length", type=number, metavar="N", help="bytes of a hexdump (default: all)")
     parser.add_argument("--mode", type=int, choices=(16, 32, 64), default=64, help="processor mode of x86:HEX")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    font.arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     thing = kinds.recognise(options.thing, options.kind)
+    if thing.kind.name == "font":
+        return font.run(thing, options)
     if thing.kind is kinds.ROW:
         lines = _x86(thing.query, options.mode, options.json)
     elif thing.kind is kinds.DIRECTORY:

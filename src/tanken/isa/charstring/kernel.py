@@ -144,7 +144,7 @@ def run(
                             if pos + 4 > end:
                                 fault, fault_at = TRUNCATED, token
                                 break
-                            stack[n] = wrap((data[pos] << 24) | (data[pos + 1] << 16) | (data[pos + 2] << 8) | data[pos + 3])
+                            stack[n] = wrap(((data[pos] * 256 + data[pos + 1]) * 256 + data[pos + 2]) * 256 + data[pos + 3])
                             pos += 4
                         n += 1
                         continue
@@ -155,7 +155,7 @@ def run(
                         if n >= max_stack:
                             fault, fault_at = OVERFLOW, token
                             break
-                        stack[n] = wrap((data[pos] << 24) | (data[pos + 1] << 16))
+                        stack[n] = wrap((data[pos] * 256 + data[pos + 1]) * 65536)
                         pos += 2
                         n += 1
                         continue
@@ -396,15 +396,15 @@ def run(
                     continue
                 # -- hints
                 if op == 1 or op == 3 or op == 18 or op == 23 or op == 19 or op == 20:
+                    if n < 2 and op != 19 and op != 20:
+                        fault, fault_at = UNDERFLOW, token
+                        break
                     if n & 1:
                         if width_open:
                             if piece == 0:
                                 width, has_width = stack[0], 1
                         else:
                             flags |= SURPLUS
-                    elif n == 0 and op != 19 and op != 20:
-                        fault, fault_at = UNDERFLOW, token
-                        break
                     width_open = False
                     hints += n >> 1
                     n = 0
