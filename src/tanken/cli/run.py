@@ -1,4 +1,4 @@
-"""`tanken run PROGRAM [ARGS...]`: runs a static x86-64 Linux program in the vkernel, with the program's own exit status.
+"""`tanken run PROGRAM [ARGS...]`: runs a static x86-64 Linux program in the vkernel, with the program's own exit status; or a font's glyph.
 
 `--trace` prints each instruction and what it changed, `--calls` system calls (`vkernel.trace`); `--engine reference` runs the slow, obvious
 interpreter.
@@ -13,7 +13,9 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
+from tanken.base import kinds
 from tanken.base.errors import InputError, UsageError
+from tanken.cli.fonts import run as font
 from tanken.engine.generated import Generated
 from tanken.engine.memory import AddressSpace
 from tanken.engine.reference import Interpreter
@@ -58,7 +60,9 @@ def find(name: str) -> str:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the program; its exit status, 128 + n where a signal ended it."""
+    """Run the program; its exit status, 128 + n where a signal ended it. A font's glyph is a program too (`cli.fonts.run`)."""
+    if os.path.isfile(options.program) and (thing := kinds.recognise(options.program)).kind.name == "font":
+        return font.run(thing, [*options.words, *(["--trace"] if options.trace else []), *(["--json"] if options.json else [])])
     signals.start()
     words = [os.fsencode(word) for word in (options.program, *options.words)]
     environment = [name + b"=" + value for name, value in os.environb.items()]

@@ -15,7 +15,22 @@ from tanken.font.limits import RUN, Limits
 from tanken.font.program import Program
 from tanken.isa.charstring import kernel
 from tanken.isa.charstring.kernel import (
-    AT, CLOSE, CURVE, DEPTH, FAULT, FLAGS, GLYPH_COLUMNS, HAS_WIDTH, HEIGHT, HINT_COUNT, LINE, MOVE, OPS_END, STEPS, WIDTH, XY_END,
+    AT,
+    CLOSE,
+    CURVE,
+    DEPTH,
+    FAULT,
+    FLAGS,
+    GLYPH_COLUMNS,
+    HAS_WIDTH,
+    HEIGHT,
+    HINT_COUNT,
+    LINE,
+    MOVE,
+    OPS_END,
+    STEPS,
+    WIDTH,
+    XY_END,
 )  # fmt: skip
 
 if TYPE_CHECKING:

@@ -19,13 +19,13 @@ class View(Sequence[int]):
     """A sequence whose elements are computed when asked for."""
 
     def __init__(self, count: int, at: Callable[[int], int]) -> None:
-        self.count, self.at = count, at
+        self.length, self.value = count, at
 
     def __len__(self) -> int:
-        return self.count
+        return self.length
 
     def __getitem__(self, i: Any) -> Any:
-        return self.at(int(i))
+        return self.value(int(i))
 
 
 @dataclass

@@ -79,7 +79,7 @@ def shape(face: Face, text: str, vertical: bool = False, features: Iterable[str]
         across = advance_of(face, gid)
         if vertical:
             metrics = face.vertical(gid)
-            advance = metrics.advance if metrics else face.units_per_em
+            advance: float = metrics.advance if metrics else face.units_per_em
             out.append(Placed(gid, face.glyph_name(gid), -across / 2, -pen - face.vertical_origin(gid), advance, characters[place]))
         else:
             advance = across

@@ -14,10 +14,28 @@ from tanken.base import native
 from tanken.base.records import Record
 from tanken.font.limits import RUN, Limits
 from tanken.font.program import Program
-from tanken.isa.charstring import faults, proof
+from tanken.isa.charstring import faults, kernel, proof
 from tanken.isa.charstring.proof import (
-    ENDS, FAILS, NO_CLEAR, PREFIX, S_END, S_FAULT, S_FAULT_AT, S_FAULT_DEPTH, S_FLAGS, S_HEIGHT, S_HINTS, S_KEY, S_MAX, S_MAX_AT, S_POINTS, S_SEAC_ACCENT,
-    S_SEAC_BASE, S_STEPS, SUFFIX, UNKNOWN,
+    ENDS,
+    FAILS,
+    NO_CLEAR,
+    PREFIX,
+    S_END,
+    S_FAULT,
+    S_FAULT_AT,
+    S_FAULT_DEPTH,
+    S_FLAGS,
+    S_HEIGHT,
+    S_HINTS,
+    S_KEY,
+    S_MAX,
+    S_MAX_AT,
+    S_POINTS,
+    S_SEAC_ACCENT,
+    S_SEAC_BASE,
+    S_STEPS,
+    SUFFIX,
+    UNKNOWN,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -126,13 +144,15 @@ class Proof:
         """Adds the two parts of each glyph that ends as a seac to its cost; what cannot be there is a fault."""
         import numpy as np
 
-        seac = np.flatnonzero((self.glyphs[:, S_END] == ENDS) & (self.glyphs[:, S_SEAC_BASE] >= 0)) if self.first == 0 and self.last == self.program.glyphs else []
+        if self.first or self.last != self.program.glyphs:
+            return
+        seac = np.flatnonzero((self.glyphs[:, S_END] == ENDS) & (self.glyphs[:, S_SEAC_BASE] >= 0)).tolist()
         parts_of = {int(i): [self._part(int(self.glyphs[i, column])) for column in (S_SEAC_BASE, S_SEAC_ACCENT)] for i in seac}
         before = self.glyphs.copy() if parts_of else self.glyphs
         for i, parts in parts_of.items():
             row = self.glyphs[i]
             if any(part < 0 or before[part, S_SEAC_BASE] >= 0 for part in parts):
-                row[S_END], row[S_FAULT] = FAILS, faults.SEAC
+                row[S_END], row[S_FAULT] = FAILS, kernel.SEAC
                 continue
             for part in (before[part] for part in parts):
                 row[S_STEPS], row[S_POINTS] = row[S_STEPS] + part[S_STEPS], row[S_POINTS] + part[S_POINTS]
@@ -155,7 +175,7 @@ class Proof:
 
             over |= np.asarray(self.program.ends)[self.first : self.last] - np.asarray(self.program.starts)[self.first : self.last] > limits.size
         if not limits.arithmetic:
-            over |= g[:, S_FLAGS] & faults.ARITHMETIC != 0
+            over |= g[:, S_FLAGS] & kernel.ARITHMETIC != 0
         return over
 
     def safe(self, limits: Limits = RUN) -> NDArray[np.bool_]:
@@ -203,4 +223,4 @@ def _excess(row: list[int], limits: Limits, size: int) -> str:
     ):  # fmt: skip
         if value > limit:
             return f"{value} {what}, {limit} are allowed"
-    return "arithmetic" if not limits.arithmetic and row[S_FLAGS] & faults.ARITHMETIC else ""
+    return "arithmetic" if not limits.arithmetic and row[S_FLAGS] & kernel.ARITHMETIC else ""

@@ -130,7 +130,8 @@ class Session:
         indent = "  " * (len(step.calls) - 1)
         point = f"{number_text(step.x)},{number_text(step.y)}"
         mask = f" #{step.mask}" if step.mask else ""
-        print(f"{step.number:>5} {step.offset + self.origin:#x} {step.place:<12} {indent}{step.mnemonic}{mask}  [{before}] -> [{after}] at {point}; {annotation(step, self.machine)}".rstrip("; "))
+        where = f"{step.number:>5} {step.offset + self.origin:#08x} {step.place:<12}"
+        print(f"{where} {indent}{step.mnemonic}{mask}  [{before}] -> [{after}] at {point}; {annotation(step, self.machine)}".rstrip("; "))
 
     def show_state(self) -> None:
         """The machine's state."""

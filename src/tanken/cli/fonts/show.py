@@ -191,22 +191,23 @@ def _mapping(face: Face, options: argparse.Namespace) -> int:
     from tanken.font import mapping
 
     if options.glyph is None:
-        for code, gid in face.cmap.best.items(len(face.cff)) if face.cmap.best else ():
-            link = mapping.Link("cmap", mapping.character(code), mapping.named(face, gid))
+        for one, to in face.cmap.best.items(len(face.cff)) if face.cmap.best else ():
+            link = mapping.Link("cmap", mapping.character(one), mapping.named(face, to))
             print(link.to_json() if options.json else f"{link.before:<10} {link.after}")
         return 0
-    gid = fonts.glyph_of(face, options, "show")
+    glyph = fonts.glyph_of(face, options, "show")
     code = int(options.glyph[2:], 16) if options.glyph[:2].upper() == "U+" and "/" not in options.glyph else ord(options.glyph) if len(options.glyph) == 1 else None
-    groups = [("what leads to glyph " + mapping.named(face, gid), mapping.backward(face, gid))]
+    groups = [("what leads to glyph " + mapping.named(face, glyph), mapping.backward(face, glyph))]
     groups.append((f"what becomes of {mapping.character(code)}", mapping.forward(face, code)) if code is not None else
-                  (f"what becomes of glyph {mapping.named(face, gid)}", mapping.substituted(face, gid)))  # fmt: skip
+                  (f"what becomes of glyph {mapping.named(face, glyph)}", mapping.substituted(face, glyph)))  # fmt: skip
     for title, links in groups:
         if not options.json:
             print(title)
-        count = 0
-        for count, link in enumerate(links, 1):
+        found = False
+        for link in links:
+            found = True
             print(json_line({"direction": title.split()[1], "link": link}) if options.json else f"  {link.how:<28} {link.before} -> {link.after}")
-        if not count and not options.json:
+        if not found and not options.json:
             print("  nothing")
     return 0
 

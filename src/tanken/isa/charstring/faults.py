@@ -6,8 +6,31 @@ Adobe Technical Note 5177, sections 3 and 4 and appendix B.
 from __future__ import annotations
 
 from tanken.isa.charstring.kernel import (
-    AFTER_END, ARITHMETIC, BLEND, BUDGET, DIVIDED, HINTS, ILLEGAL, INDEX, NESTING, NO_END, NO_MOVETO, NOT_INTEGER, OK, OVERFLOW, POINTS, RANDOM, RANGE, ROLL,
-    SEAC, STORAGE, SUBR, SURPLUS, TRUNCATED, UNDERFLOW, UNSET,
+    AFTER_END,
+    ARITHMETIC,
+    BLEND,
+    BUDGET,
+    DIVIDED,
+    HINTS,
+    ILLEGAL,
+    INDEX,
+    NESTING,
+    NO_END,
+    NO_MOVETO,
+    NOT_INTEGER,
+    OK,
+    OVERFLOW,
+    POINTS,
+    RANDOM,
+    RANGE,
+    ROLL,
+    SEAC,
+    STORAGE,
+    SUBR,
+    SURPLUS,
+    TRUNCATED,
+    UNDERFLOW,
+    UNSET,
 )  # fmt: skip
 from tanken.isa.charstring.proof import COMPUTED, DATA_BLEND, DATA_SUBR, RECURSION, TOO_DEEP
 

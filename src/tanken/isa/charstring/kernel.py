@@ -89,7 +89,7 @@ def run(
     at_ops, at_xy = 0, 0
     cap_ops, cap_xy = len(ops), len(xy)
     for glyph in range(first, last):
-        begin_ops, begin_xy = at_ops, at_xy
+        begin_xy = at_xy
         fault, fault_at, flags, steps, deepest, highest = OK, 0, 0, 0, 0, 0
         seed = SEED  # each glyph draws the same numbers, alone or among others
         width, has_width, first_hints = 0, 0, 0

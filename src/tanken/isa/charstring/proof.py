@@ -15,7 +15,23 @@ from typing import Any
 
 from tanken.base.native import kernel
 from tanken.isa.charstring.kernel import (
-    AFTER_END, ARITHMETIC, BLEND, HINTS, ILLEGAL, INDEX, NO_END, NO_MOVETO, NOT_INTEGER, OK, RANDOM, ROLL, SEAC, STORAGE, SUBR, SURPLUS, TRUNCATED,
+    AFTER_END,
+    ARITHMETIC,
+    BLEND,
+    HINTS,
+    ILLEGAL,
+    INDEX,
+    NO_END,
+    NO_MOVETO,
+    NOT_INTEGER,
+    OK,
+    RANDOM,
+    ROLL,
+    SEAC,
+    STORAGE,
+    SUBR,
+    SURPLUS,
+    TRUNCATED,
     UNDERFLOW,
 )  # fmt: skip
 
@@ -364,7 +380,7 @@ def prove(
                             known = 0
                         else:
                             known -= taken
-                            for i in range(min(taken, 3)):
+                            for _ in range(min(taken, 3)):
                                 top0, top1, top2 = top1, top2, top3
                         if prefixes[p + P_KNOWN] > 0 and left > 0:
                             known, top0 = 1, prefixes[p + P_TOP]
