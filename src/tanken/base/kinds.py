@@ -54,6 +54,23 @@ def _is_text(head: bytes) -> bool:
     return True
 
 
+def _is_dvd(head: bytes) -> bool:
+    """Whether sector numbers count up at the beginning of frames of 2,064, 2,366 or 2,384 bytes."""
+    for size in (2064, 2366, 2384):
+        numbers = [int.from_bytes(head[at + 1 : at + 4], "big") for at in range(0, len(head) - 4, size)][:16]
+        if len(numbers) >= 2 and sum(b - a == 1 for a, b in zip(numbers, numbers[1:], strict=False)) * 3 > 2 * (len(numbers) - 1):
+            return True
+    return False
+
+
+def _is_runs(head: bytes) -> bool:
+    """Whether nearly all bytes are run lengths of an optical channel."""
+    return len(head) >= 600 and sum(3 <= byte <= 14 for byte in head[:4096]) > 0.97 * len(head[:4096])
+
+
+CD_SYNC = b"\0" + b"\xff" * 10 + b"\0"
+
+
 # kind, why a head of bytes is one (the sentence is shown), the test; the first that fits wins
 FILES: tuple[tuple[Kind, str, Callable[[bytes], bool]], ...] = (
     (Kind("elf", "an ELF file: a program, a library or an object", "elf", ("dis", "run", "show", "check")),
@@ -63,6 +80,18 @@ FILES: tuple[tuple[Kind, str, Callable[[bytes], bool]], ...] = (
     (Kind("font", "a font: OpenType, a collection, or a bare CFF table", "font", ("show", "dis", "run", "check")),
      "begins as OpenType (OTTO, ttcf, 00 01 00 00, true) or as CFF (01 00 04 01 to 04, 02 00 05)", _is_font),
     (Kind("pdf", "a PDF document", "font", ("check", "show")), "begins with %PDF-", lambda head: head[:5] == b"%PDF-"),
+    (Kind("iso", "an image of a disc's user data (ISO 9660 or UDF)", "disc", ("show", "measure", "check")),
+     "has CD001 or BEA01 at 0x8001", lambda head: head[0x8001:0x8006] in (b"CD001", b"BEA01")),
+    (Kind("dvd", "raw frames of a DVD", "disc", ("measure", "check", "show")),
+     "has frames whose sector numbers count up", _is_dvd),
+    (Kind("cd", "raw sectors of a CD", "disc", ("measure", "check", "show")),
+     "begins with the sync of a CD's sector", lambda head: head[:12] == CD_SYNC),
+    (Kind("runs", "run lengths of an optical disc's channel", "disc", ("measure", "show")),
+     "is nearly all bytes from 3 to 14", _is_runs),
+    (Kind("ecc", "error correction data of dvdisaster", "disc", ("show", "check")),
+     "begins with *dvdisaster*", lambda head: head[:12] == b"*dvdisaster*"),
+    (Kind("scan", "a scan log of qpxtool", "disc", ("measure", "show")),
+     "holds <qpxdata", lambda head: b"<qpxdata" in head[:4096]),
     (Kind("oops", "text with a kernel's Oops", "debug", ("dis", "show")),
      "is text with an Oops, a BUG or a line Code:", lambda head: _is_text(head) and OOPS.search(head) is not None),
     (Kind("text", "text", "base", ("show",)), "is UTF-8 without zero bytes", _is_text),

@@ -19,6 +19,8 @@ from tanken.base.errors import TankenError, UnsupportedError, UsageError
 VERBS = {
     "show": ("tanken.cli.show", "bytes as values: hexdump, x86 rows and instructions"),
     "dis": ("tanken.cli.dis", "disassemble code"),
+    "measure": ("tanken.cli.measure", "the errors of a disc, measured down to the symbol"),
+    "disc": ("tanken.cli.disc", "press synthetic discs, plan copies"),
     "run": ("tanken.cli.run", "run a program"),
     "telnet": ("tanken.cli.telnet", "TELNET: connect to a host, serve a program"),
     "tour": ("tanken.cli.tour", "a walk through the parts"),

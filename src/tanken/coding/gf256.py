@@ -74,7 +74,7 @@ class Field:
     def products(self) -> Bytes:
         """All products, shape (256, 256)."""
         sums = self.log_array[:, None] + self.log_array[None, :]
-        table = self.exp_array[sums]
+        table: Bytes = self.exp_array[sums]
         table[0, :] = table[:, 0] = 0
         return table
 

@@ -77,7 +77,8 @@ class Code:
     def check_matrix(self) -> Bytes:
         """Shape (roots, n): syndromes = check_matrix x word."""
         powers = self.prim * (self.first + np.arange(self.roots))[:, None] * np.arange(self.n - 1, -1, -1)[None, :]
-        return self.field.exp_array[powers % 255]
+        matrix: Bytes = self.field.exp_array[powers % 255]
+        return matrix
 
     @cached_property
     def _encoder(self) -> Matrix:

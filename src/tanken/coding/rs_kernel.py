@@ -121,11 +121,15 @@ def single(syn: Any, roots: int, n: int, exp: Any, log: Any, first: int, inverse
     power = x * inverse_prim % 255
     if power >= n:
         return FAILED
-    return (n - 1 - power) * 256 + exp[(log[syn[0]] + x * (255 - first)) % 255]
+    found: int = (n - 1 - power) * 256 + exp[(log[syn[0]] + x * (255 - first)) % 255]
+    return found
 
 
 @kernel
-def correct(words: Any, lanes: Any, touched: Any, count: int, roots: int, n: int, exp: Any, log: Any, first: int, prim: int, inverse_prim: int, status: Any, syn: Any, where: Any, what: Any, work: Any) -> int:
+def correct(
+    words: Any, lanes: Any, touched: Any, count: int, roots: int, n: int, exp: Any, log: Any, first: int, prim: int, inverse_prim: int, status: Any,
+    syn: Any, where: Any, what: Any, work: Any,
+) -> int:
     """Corrects `count` words (rows of `words`) without erasures from their syndromes `lanes` (roots, count); returns how many failed.
 
     Words with touched[i] = 0 are left alone; status[i] of the others becomes the number of corrected symbols of word i, FAILED where there
@@ -153,7 +157,10 @@ def correct(words: Any, lanes: Any, touched: Any, count: int, roots: int, n: int
 
 
 @kernel
-def correct_erased(words: Any, lanes: Any, marks: Any, count: int, roots: int, n: int, exp: Any, log: Any, first: int, prim: int, inverse_prim: int, status: Any, syn: Any, where: Any, what: Any, erased: Any, work: Any) -> int:
+def correct_erased(
+    words: Any, lanes: Any, marks: Any, count: int, roots: int, n: int, exp: Any, log: Any, first: int, prim: int, inverse_prim: int, status: Any,
+    syn: Any, where: Any, what: Any, erased: Any, work: Any,
+) -> int:
     """As `correct`, with erasures: marks[i, p] is not 0 where symbol p of word i is not to be trusted."""
     failed = 0
     for i in range(count):

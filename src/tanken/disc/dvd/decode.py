@@ -46,8 +46,8 @@ class Report:
     @classmethod
     def empty(cls, count: int) -> Report:
         """Room for `count` blocks."""
-        counts = [np.zeros(count, dtype=np.int32) for _ in range(5)]
-        return cls(*counts, np.zeros(count, dtype=np.int64), np.zeros((count, ROWS), dtype=np.int16), np.zeros((count, SECTORS), dtype=np.bool_))
+        pi, pif, po, pof, edc = (np.zeros(count, dtype=np.int32) for _ in range(5))
+        return cls(pi, pif, po, pof, edc, np.zeros(count, dtype=np.int64), np.zeros((count, ROWS), dtype=np.int16), np.zeros((count, SECTORS), dtype=np.bool_))
 
 
 @cache
@@ -87,7 +87,7 @@ def _batch(blocks: Bytes, report: Report, start: int, scratch: Scratch) -> None:
         failed = status == FAILED
         report.pif[part] = failed.sum(axis=1)
         suspect |= failed.any(axis=1)
-    for i in np.flatnonzero(suspect):
+    for i in np.flatnonzero(suspect).tolist():
         _product(blocks[i], status[i], report, start + i)
     _sectors(blocks, report, part, scratch.frames[:count])
 
@@ -144,12 +144,12 @@ def _columns(block: Bytes, failed: NDArray[np.bool_]) -> NDArray[np.bool_]:
     code = layout.outer()
     syndromes = code.syndrome_lanes(block)
     missing = np.flatnonzero(failed)
-    lost = syndromes.any(axis=0)
+    lost: NDArray[np.bool_] = syndromes.max(axis=0) > 0
     if not lost.any():
         return lost
     if len(missing) <= code.roots:
         first, second = code.filler(tuple(missing.tolist()))
-        good = ~second.times(syndromes).any(axis=0) if len(missing) < code.roots else np.ones(COLUMNS, dtype=np.bool_)
+        good = second.times(syndromes).max(axis=0) == 0 if len(missing) < code.roots else np.ones(COLUMNS, dtype=np.bool_)
         block[missing] ^= np.where(good, first.times(syndromes), 0).astype(np.uint8)
         lost &= ~good
     columns = np.flatnonzero(lost)

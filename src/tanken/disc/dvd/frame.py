@@ -77,7 +77,7 @@ def psns(frames: Bytes) -> NDArray[np.int64]:
 
 def id_errors(frames: Bytes) -> NDArray[np.bool_]:
     """Whether the ID does not agree with its check."""
-    found: NDArray[np.bool_] = ied().syndromes(np.ascontiguousarray(frames[:, :6])).any(axis=1)
+    found: NDArray[np.bool_] = ied().syndromes(np.ascontiguousarray(frames[:, :6])).max(axis=1) > 0
     return found
 
 

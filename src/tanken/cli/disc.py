@@ -1,0 +1,125 @@
+"""`tanken disc`: what is done to discs that do not exist yet: pressing a synthetic one, planning copies.
+
+`tanken disc press ISO -o FILE` makes raw frames or channel run lengths, with damage if wanted; docs/disc.md says what is a model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+from tanken.base import progress
+from tanken.base.errors import InputError, UsageError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    press = actions.add_parser("press", help="make a raw disc of an image, damaged or not")
+    press.add_argument("image", metavar="ISO", help="user data, - for the standard input")
+    press.add_argument("-o", "--output", metavar="FILE", required=True, help="where to write, - for the standard output")
+    press.add_argument("--format", choices=("dvd", "cd"), default="dvd")
+    press.add_argument("--form", choices=("2064", "2366", "2384", "t"), help="bytes of a DVD's frame, or t: run lengths of the channel (a CD is always t)")
+    press.add_argument("--damage", action="append", default=[], metavar="KIND:NAME=NUMBER,...", help="may be given more than once; `list` shows all kinds")
+    press.add_argument("--seed", type=int, default=0, help="decides all that is left to chance")
+    press.add_argument("--spread", action="store_true", help="lay the blocks evenly over a whole disc, as if only every Nth had been read")
+    plan = actions.add_parser("plan", help="how many copies, on which media, for a wanted probability of survival")
+    plan.add_argument("--survival", type=float, default=0.999, metavar="P", help="wanted probability that the data can be read (default 0.999)")
+    plan.add_argument("--years", type=float, default=20, help="after so many years (default 20)")
+    plan.add_argument("--rate", action="append", default=[], metavar="MAKE=R", help="yearly failure rate of a make; may be given more than once")
+    plan.add_argument("--history", metavar="DB", help="take the rates from what measure --log wrote")
+    plan.add_argument("--common", type=float, default=0.1, metavar="C", help="share of failures that hit all discs of a make (default 0.1, an assumption)")
+    plan.add_argument("--json", action="store_true")
+
+
+def run(options: argparse.Namespace) -> int:
+    return {"press": _press, "plan": _plan}[options.action](options)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from tanken.disc import history, plan
+
+    rates: dict[str, float] = {}
+    if options.history:
+        watched = []
+        for item in history.trends(options.history):
+            days = item.days or (item.last,)
+            years = (date.fromisoformat(days[-1]) - date.fromisoformat(days[0])).days / history.YEAR
+            watched.append((item.media or "unknown", years, "lost" in item.state or "over" in item.state))
+        rates = plan.rates_of(watched)
+    for text in options.rate:
+        name, _, value = text.rpartition("=")
+        try:
+            rates[name] = float(value)
+        except ValueError:
+            raise UsageError(f"--rate {text}", wanted="MAKE=NUMBER") from None
+    made = plan.plan(options.survival, options.years, rates or None, options.common)
+    if options.json:
+        print(made.to_json())
+        return 0
+    print(f"{made.total} copies: {', '.join(f'{count} on {make}' for make, count in made.copies.items())}")
+    print(f"  {made.survival:.4%} survive {made.years:g} years (wanted {made.wanted:.4%}); one disc of the best make alone: {made.single_best:.2%}")
+    print(f"  rates {'are assumed, not measured: give --history or --rate' if made.assumed else 'from what was given'}; {options.common:.0%} of failures hit all discs of a make")
+    return 0
+
+
+def _kinds() -> int:
+    from tanken.disc.damage import KINDS
+
+    for name, function in KINDS.items():
+        code = function.__code__
+        defaults = zip(code.co_varnames[2 : code.co_argcount], function.__defaults__ or (), strict=True)
+        print(f"{name:<13} {(function.__doc__ or '').splitlines()[0]}  {name}:{','.join(f'{key}={value}' for key, value in defaults)}")
+    return 0
+
+
+def _press(options: argparse.Namespace) -> int:
+    if options.damage == ["list"]:
+        return _kinds()
+    from tanken.disc import damage, geometry, press
+
+    damages = [damage.parse(text) for text in options.damage]
+    if options.seed < 0:
+        raise UsageError(f"seed {options.seed}", wanted="0 or more")
+    if options.format == "cd" and options.form not in (None, "t"):
+        raise UsageError(f"--form {options.form} of a CD", wanted="t: run lengths of the channel")
+    try:
+        image = sys.stdin.buffer.read() if options.image == "-" else Path(options.image).read_bytes()
+    except OSError as error:
+        raise InputError(error.strerror or str(error), where=options.image, wanted="an image") from error
+    if not image:
+        raise InputError("an empty image", where=options.image, wanted="user data")
+    blocks = -(-len(image) // 32768)
+    stride = max(1, geometry.block_at(geometry.RIM) // blocks) if options.spread else 1
+    tell = progress.to(sys.stderr) if sys.stderr.isatty() else progress.silent
+    if options.format == "cd":
+        cover = geometry.CD.steps_to(geometry.RIM) / (-(-len(image) // 2048) * 98 + 111)
+        pieces: Iterable[bytes] = [press.press_cd(image, damages, options.seed, max(1.0, cover) if options.spread else 1.0)]
+    else:
+        pieces = press.press_dvd(image, options.form or "2366", damages, options.seed, stride, tell)
+    written = _write(options.output, pieces)
+    if options.output != "-":
+        print(f"{options.output}: {written:,} bytes, {blocks:,} ECC blocks' worth of user data" if options.format == "dvd" else f"{options.output}: {written:,} runs")
+    return 0
+
+
+def _write(path: str, pieces: Iterable[bytes]) -> int:
+    written = 0
+    if path == "-":
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        return 0
+    new = Path(path + ".part")
+    try:
+        with new.open("wb") as file:
+            for piece in pieces:
+                written += file.write(piece)
+        new.replace(path)
+    except OSError as error:
+        raise InputError(error.strerror or str(error), where=path, wanted="a file that can be written") from error
+    finally:
+        new.unlink(missing_ok=True)
+    return written
+

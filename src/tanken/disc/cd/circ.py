@@ -1,0 +1,178 @@
+"""CIRC, the cross-interleaved code of the CD: 24 bytes of each frame spread over 109 frames, protected by C2 and C1; both ways.
+
+IEC 60908 section 16 and ECMA-130 annex C: C2 = RS(28,24) with its parity in the middle, C1 = RS(32,28); delays as in the table of the annex.
+Arrays of frames have one frame a row; a stream is padded with frames of silence so that everything that went in comes out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tanken.coding.reed_solomon import FAILED, Code, code
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tanken.coding.gf256 import Bytes
+
+F1, F2 = 24, 32  # bytes of a frame before and after CIRC
+FRAMES = 98  # of a sector
+SPREAD = 108  # frames between the first and the last symbol of a C2 word
+DELAY = SPREAD + 1 + 2  # frames by which the decoder's output follows its input
+# the place in the C2 word of each output byte; the four places in the middle hold parity
+OUTPUT = (0, 1, 6, 7, 16, 17, 22, 23, 2, 3, 8, 9, 18, 19, 24, 25, 4, 5, 10, 11, 20, 21, 26, 27)
+PARITY = (12, 13, 14, 15)
+DELAYED_OUT = (4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23)  # by two frames in the decoder; the others in the encoder
+INVERTED = (12, 13, 14, 15, 28, 29, 30, 31)
+
+
+def c1() -> Code:
+    """The inner code."""
+    return code(32, 28)
+
+
+def c2() -> Code:
+    """The outer code."""
+    return code(28, 24)
+
+
+def swap(data: Bytes) -> Bytes:
+    """Exchanges the bytes of 16-bit words: sectors hold the low byte first, frames the high one."""
+    return data.reshape(-1, 2)[:, ::-1].reshape(data.shape)
+
+
+def _shift(column: Bytes, by: int) -> Bytes:
+    """A column delayed by some frames (zeros first)."""
+    if not by:
+        return column
+    out = np.zeros_like(column)
+    out[by:] = column[:-by]
+    return out
+
+
+def encode(frames: Bytes) -> Bytes:
+    """Channel frames (count + 111, 32) of data frames (count, 24); everything of the last data frame has come out at the end."""
+    count = len(frames) + DELAY
+    padded = np.zeros((count, F1), dtype=np.uint8)
+    padded[: len(frames)] = frames
+    for byte in range(F1):
+        if byte not in DELAYED_OUT:
+            padded[:, byte] = _shift(padded[:, byte], 2)
+    words = np.zeros((count, 28), dtype=np.uint8)
+    for byte, place in enumerate(OUTPUT):
+        words[:, place] = padded[:, byte]
+    first, _ = c2().filler(PARITY)
+    words[:, PARITY] = first.times(c2().row_syndromes(words)).T
+    for place in range(28):
+        words[:, place] = _shift(words[:, place], 4 * place)
+    channel = np.empty((count, F2), dtype=np.uint8)
+    channel[:, :28] = words
+    channel[:, 28:] = c1().row_parity(words).T
+    channel[:, INVERTED] ^= 0xFF
+    late = np.array([[0xFF if place in INVERTED else 0 for place in range(0, F2, 2)]], dtype=np.uint8)
+    channel[:, ::2] = np.concatenate([late, channel[:-1, ::2]])
+    return channel
+
+
+@dataclass
+class Decoded:
+    """What comes out: data frames (count - 111, 24), a mark for each byte that is not to be trusted, and per frame the wrong symbols.
+
+    c1 and c2 are per channel frame: 0, 1, 2 wrong symbols, 3 for three or more, -1 for a word that stays wrong; c2 belongs to the
+    word that ends in this frame.
+    """
+
+    frames: Bytes
+    marks: NDArray[np.bool_]
+    c1: NDArray[np.int16]
+    c2: NDArray[np.int16]
+    symbols: NDArray[np.int16]  # C1 words: wrong symbols as found in the end, by comparing with what C2 made of them
+
+
+def decode(channel: Bytes, erased: NDArray[np.bool_] | None = None) -> Decoded:
+    """Decodes channel frames (count, 32); `erased` marks symbols that are no word of the modulation."""
+    count = len(channel)
+    words = channel.copy()
+    words[:-1, ::2] = channel[1:, ::2]
+    words[:, INVERTED] ^= 0xFF
+    marks = None
+    if erased is not None and erased.any():
+        marks = erased.astype(np.uint8)
+        marks[:-1, ::2] = erased[1:, ::2]
+    status1 = _inner(words, marks)
+    flags = status1 == FAILED
+    outer = np.zeros((count, 28), dtype=np.uint8)
+    outer_flags = np.zeros((count, 28), dtype=np.uint8)
+    for place in range(28):
+        delay = 4 * (27 - place)
+        outer[:, place] = _shift(words[:, place], delay)
+        outer_flags[delay:, place] = flags[: count - delay]
+    received = outer.copy()
+    status2 = _outer(outer, outer_flags)
+    status2[: min(count, SPREAD)] = 0  # words that began before the stream
+    status2[-1:] = 0  # half of the last C1 word lies in a frame that is not there
+    bad = status2 == FAILED
+    frames = np.empty((count, F1), dtype=np.uint8)
+    doubt = np.empty((count, F1), dtype=np.bool_)
+    for byte, place in enumerate(OUTPUT):
+        delay = 2 if byte in DELAYED_OUT else 0
+        frames[:, byte] = _shift(outer[:, place], delay)
+        doubt[:, byte] = _shift(bad & (outer_flags[:, place] != 0), delay)
+        if delay:
+            doubt[:delay, byte] = False
+    symbols = _symbols(status1, received, outer, bad)
+    # the encoder's three delays add up to 111 frames, less the one in which the last even symbols come
+    return Decoded(frames[DELAY - 1 :][: max(0, count - DELAY)], doubt[DELAY - 1 :][: max(0, count - DELAY)], status1, status2, symbols)
+
+
+def _inner(words: Bytes, marks: Bytes | None) -> NDArray[np.int16]:
+    """C1: one or two wrong symbols are corrected; beyond that the word is left as it is."""
+    before = words.copy() if marks is not None else None
+    lanes = c1().row_syndromes(words)
+    status = c1().correct(words, lanes)
+    if marks is not None and before is not None:
+        index = np.flatnonzero((status == FAILED) & (marks.sum(axis=1) <= 4))
+        if len(index):
+            piece = words[index]
+            again = c1().decode(piece, marks[index])
+            words[index[again != FAILED]] = piece[again != FAILED]
+            status[index[again != FAILED]] = again[again != FAILED]
+    return status
+
+
+def _outer(words: Bytes, flags: Bytes) -> NDArray[np.int16]:
+    """C2: words that C1 gave up are erasures where at most four touch a word; otherwise up to two wrong symbols, which must be among them."""
+    lanes = c2().row_syndromes(words)
+    wrong = np.bitwise_or.reduce(lanes, axis=0) != 0
+    status = np.zeros(len(words), dtype=np.int16)
+    index = np.flatnonzero(wrong)
+    if not len(index):
+        return status
+    counts = flags[index].sum(axis=1)
+    few, many = index[counts <= 4], index[counts > 4]
+    if len(few):
+        piece = words[few]
+        status[few] = c2().correct(piece, np.ascontiguousarray(lanes[:, few]), flags[few])
+        words[few] = piece
+    if len(many):
+        before, piece = words[many], words[many]
+        result = c2().correct(piece, np.ascontiguousarray(lanes[:, many]))
+        stray = ((before != piece) & (flags[many] == 0)).any(axis=1)
+        result[stray] = FAILED
+        piece[stray] = before[stray]
+        status[many], words[many] = result, piece
+    return status
+
+
+def _symbols(status1: NDArray[np.int16], received: Bytes, outer: Bytes, bad: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """Wrong symbols of each C1 word: as C1 counted them, or, where it gave up, as C2 found them afterwards (at least 3)."""
+    changed = np.zeros((len(status1), 28), dtype=np.bool_)
+    differs = (received != outer) & ~bad[:, None]
+    for place in range(28):
+        delay = 4 * (27 - place)
+        changed[: len(status1) - delay, place] = differs[delay:, place]
+    out: NDArray[np.int16] = np.where(status1 == FAILED, np.maximum(3, changed.sum(axis=1)), status1).astype(np.int16)
+    return out

@@ -1,0 +1,328 @@
+"""Measuring a disc from raw data: error counts of every ECC block or second, the places of the errors, and what they add up to.
+
+PI, PIF, PO, POF after ECMA-267 and 337 (a row with any wrong byte is a PI error; sums over 8 blocks); C1, C2 and BLER after IEC 60908.
+A measurement can be stopped and taken up again: `state` and `restore`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tanken.base.errors import InputError
+from tanken.base.progress import Event, Progress, silent
+from tanken.base.records import Record
+from tanken.disc import geometry
+from tanken.disc.cd import circ, efm, sector, subcode
+from tanken.disc.dvd import block, frame, modulation
+from tanken.disc.dvd.block import COLUMNS, ROWS
+from tanken.disc.dvd.decode import Report, decode
+from tanken.disc.dvd.frame import SECTORS
+from tanken.disc.inputs import Source
+from tanken.disc.polar import Grid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tanken.coding.gf256 import Bytes
+
+CHUNK = 128  # ECC blocks at a time
+SECOND = 75  # sectors
+FRAMES_A_SECOND = SECOND * circ.FRAMES
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class BlockLine(Record):
+    """One ECC block; None where the format cannot tell."""
+
+    block: int
+    psn: int
+    pi: int | None
+    pif: int | None
+    po: int | None
+    pof: int | None
+    edc_bad: int
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SecondLine(Record):
+    """One second of a CD: frames by wrong symbols at C1 and C2, BLER, sectors whose EDC fails, subcode checks that fail."""
+
+    second: int
+    c1: dict[str, int] | None
+    c2: dict[str, int] | None
+    bler: int | None
+    edc_bad: int
+    q_bad: int | None
+    c2_pointers: int | None
+
+
+Line = BlockLine | SecondLine
+
+
+@dataclass
+class Measurement:
+    """What has been measured so far."""
+
+    source: str
+    form: str
+    kind: str  # dvd or cd
+    notes: list[str] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    grid: Grid = field(default_factory=Grid)
+    bursts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(33, dtype=np.int64))  # runs of wrong bytes by length, the last: 32 and more
+    longest: int = 0
+    layers: int = 1
+    log: bool = False  # of a drive's scan log, not measured here
+
+    def column(self, name: str) -> NDArray[np.int64]:
+        """A count of all blocks or seconds, -1 where it cannot be told."""
+        values = (getattr(line, name) for line in self.lines)
+        return np.array([-1 if value is None else value for value in values], dtype=np.int64)
+
+    def state(self) -> dict[str, Any]:
+        """Everything, in the types of JSON."""
+        grid = {name: getattr(self.grid, name).tolist() for name in ("read", "wrong", "symbols", "lost", "fine", "sizes")}
+        return {"source": self.source, "form": self.form, "kind": self.kind, "notes": self.notes, "lines": [dict(line.items()) for line in self.lines],
+                "grid": grid, "bursts": self.bursts.tolist(), "longest": self.longest, "layers": self.layers}  # fmt: skip
+
+    @classmethod
+    def restore(cls, text: str, where: str) -> Measurement:
+        """The measurement whose state was written as JSON; raises InputError for anything else."""
+        try:
+            state = json.loads(text)
+            kind = {"dvd": BlockLine, "cd": SecondLine}[state["kind"]]
+            made = cls(state["source"], state["form"], state["kind"], state["notes"], [kind(**line) for line in state["lines"]])
+            for name, values in state["grid"].items():
+                getattr(made.grid, name)[:] = values
+            made.bursts[:], made.longest, made.layers = state["bursts"], int(state["longest"]), int(state["layers"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"no state of a measurement ({type(error).__name__})", where=where, hint="remove the file to begin anew") from error
+        return made
+
+
+def begin(source: Source) -> Measurement:
+    """An empty measurement of a source."""
+    form = source.form
+    made = Measurement(source.name, form.name, "cd" if form.name.startswith(("cd", "efm")) else "dvd")
+    if form.silent:
+        made.notes.append(form.silent)
+    rest = len(source.data) % form.unit if form.unit else 0
+    if rest:
+        made.notes.append(f"{rest} bytes at the end are no whole unit of {form.unit} bytes and were left out")
+    return made
+
+
+def run(source: Source, made: Measurement, progress: Progress = silent) -> Iterator[Line]:
+    """Measures what is not yet in `made`; yields each line as it is added there."""
+    steps = {"efm": _efm, "cd2352": _sectors, "cd2448": _sectors, "dvdt": _dvd_runs}.get(source.form.name, _dvd)
+    yield from steps(source, made, progress)
+
+
+def _dvd(source: Source, made: Measurement, progress: Progress) -> Iterator[Line]:
+    unit = source.form.unit
+    total = -(-source.units // SECTORS)
+    if source.units % SECTORS and not made.lines:
+        made.notes.append(f"the last ECC block has only {source.units % SECTORS} of 16 sectors; what is missing counts as lost")
+    for start in range(len(made.lines), total, CHUNK):
+        piece = np.asarray(source.data[start * SECTORS * unit : min((start + CHUNK) * SECTORS, source.units) * unit]).reshape(-1, unit)
+        if len(piece) % SECTORS:
+            piece = np.concatenate([piece, np.zeros((SECTORS - len(piece) % SECTORS, unit), dtype=np.uint8)])
+        yield from _dvd_piece(source.form.name, piece, start, made)
+        progress(Event("measure", min(start + CHUNK, total), total, f"{total} ECC blocks"))
+
+
+def _dvd_piece(form: str, piece: Bytes, start: int, made: Measurement) -> Iterator[Line]:
+    if form == "dvd2064":
+        yield from _frames_only(piece, start, made)
+        return
+    if form == "iso":
+        blocks = block.encode(frame.make(piece, frame.FIRST_PSN + start * SECTORS))
+    else:
+        blocks = block.from_recorded(piece[:, :2366].reshape(-1, block.RECORDED_ROWS, COLUMNS))
+    yield from _blocks(blocks, start, made)
+
+
+def _blocks(blocks: Bytes, start: int, made: Measurement) -> Iterator[Line]:
+    received = blocks.copy()
+    report = decode(blocks)
+    _places(received, blocks, report, made)
+    for i in range(len(blocks)):
+        values = [int(getattr(report, name)[i]) for name in ("psn", "pi", "pif", "po", "pof", "edc_bad")]
+        made.lines.append(BlockLine(start + i, *values))
+        yield made.lines[-1]
+
+
+def _places(received: Bytes, corrected: Bytes, report: Report, made: Measurement) -> None:
+    """Counts wrong rows on the grid and the lengths of bursts along the track."""
+    symbols = report.rows.astype(np.int64)
+    lost = symbols < 0
+    if lost.any():
+        at = np.nonzero(lost)
+        symbols[at] = np.maximum(6, (received[at] != corrected[at]).sum(axis=1))  # what PI gave up had at least 6
+    recorded = symbols[:, block.RECORDED_ORDER]
+    steps = (geometry.psn_steps(report.psn)[:, None] + np.arange(ROWS)).reshape(-1)
+    made.grid.add(geometry.DVD.radius(steps), geometry.DVD.angle(steps), recorded.reshape(-1), lost[:, block.RECORDED_ORDER].reshape(-1))
+    if (report.psn >= 0x800000).any():
+        made.layers = 2
+    for i in np.flatnonzero(symbols.any(axis=1)):
+        rows = block.RECORDED_ORDER[recorded[i] != 0]
+        _bursts((received[i, rows] != corrected[i, rows]), np.flatnonzero(recorded[i]), made)
+
+
+def _bursts(wrong: NDArray[np.bool_], places: NDArray[np.int64], made: Measurement) -> None:
+    """Lengths of runs of wrong bytes; a run goes on from row to row where both are wrong there."""
+    width = wrong.shape[1]
+    padded = np.zeros((len(wrong), width + 2), dtype=np.int8)
+    padded[:, 1:-1] = wrong
+    edges = np.diff(padded, axis=1)
+    starts, ends = np.nonzero(edges == 1), np.nonzero(edges == -1)
+    first, last = places[starts[0]] * width + starts[1], places[ends[0]] * width + ends[1]
+    if not len(first):
+        return
+    joined = np.flatnonzero(first[1:] == last[:-1]) + 1
+    first, last = np.delete(first, joined), np.delete(last, joined - 1)
+    lengths = last - first
+    made.bursts += np.bincount(lengths.clip(0, 32), minlength=33)
+    made.longest = max(made.longest, int(lengths.max()))
+
+
+def _frames_only(piece: Bytes, start: int, made: Measurement) -> Iterator[Line]:
+    """Frames without parity: only whether their EDC and ID fit."""
+    numbers = frame.psns(piece).reshape(-1, SECTORS)
+    firsts = numbers - np.arange(SECTORS)
+    for i in range(len(firsts)):
+        values, counts = np.unique(firsts[i], return_counts=True)
+        psn = int(values[counts.argmax()])
+        part = piece[i * SECTORS : (i + 1) * SECTORS]
+        bad = frame.edc_errors(part, np.full(SECTORS, psn >> 4 & 15))
+        steps = geometry.psn_steps(np.array([psn])) + (np.arange(SECTORS) + 0.5) * (ROWS / SECTORS)
+        made.grid.add(geometry.DVD.radius(steps), geometry.DVD.angle(steps), bad.astype(np.int64), bad)
+        made.lines.append(BlockLine(start + i, psn, None, None, None, None, int(bad.sum())))
+        yield made.lines[-1]
+
+
+def _dvd_runs(source: Source, made: Measurement, progress: Progress) -> Iterator[Line]:
+    """A channel of run lengths: bits, sync frames, recording frames, blocks from the first sector whose number is a multiple of 16 on."""
+    if made.lines:
+        return
+    rows, marks = modulation.decode(efm.from_runs(np.asarray(source.data)))
+    numbers = frame.psns(rows.reshape(len(rows), -1))
+    votes = np.bincount(((np.arange(len(rows)) - numbers) % SECTORS).astype(np.int64), minlength=1)
+    skip = int(votes.argmax()) if len(rows) else 0
+    rows = rows[skip:]
+    rows = rows[: len(rows) // SECTORS * SECTORS]
+    if not len(rows):
+        made.notes.append("no whole ECC block was found in the channel")
+        return
+    made.notes.append(f"{int(marks[skip : skip + len(rows)].sum())} symbols were no word of the modulation")
+    total = len(rows) // SECTORS
+    for start in range(0, total, CHUNK):
+        yield from _blocks(block.from_recorded(rows[start * SECTORS : (start + CHUNK) * SECTORS]), start, made)
+        progress(Event("measure", min(start + CHUNK, total), total, f"{total} ECC blocks"))
+
+
+def _classes(status: NDArray[np.int16], stage: int) -> dict[str, int]:
+    names = (f"e1{stage}", f"e2{stage}", f"e3{stage}")
+    counts = [int((status == 1).sum()), int((status == 2).sum()), int(((status > 2) | (status < 0)).sum())]
+    found = dict(zip(names, counts, strict=True))
+    if stage == 2:
+        found["cu"] = int((status < 0).sum())
+    return found
+
+
+def _efm(source: Source, made: Measurement, progress: Progress) -> Iterator[Line]:
+    """A CD's channel: frames, C1, C2, sectors. The whole stream is decoded at once."""
+    if made.lines:
+        return
+    symbols, synced = efm.decode(efm.from_runs(np.asarray(source.data)))
+    if not len(symbols):
+        made.notes.append("no frame was found in the channel")
+        return
+    if not synced.all():
+        made.notes.append(f"{int((~synced).sum())} of {len(synced)} frames had lost their sync")
+    erased = symbols[:, 1:] < 0
+    done = circ.decode(np.where(erased, 0, symbols[:, 1:] & 255).astype(np.uint8), erased)
+    steps = np.arange(len(symbols), dtype=np.float64)
+    made.grid.add(geometry.CD.radius(steps), geometry.CD.angle(steps), done.symbols.astype(np.int64), done.c1 < 0)
+    sectors, bad = _find_sectors(done)
+    made.notes.append(f"{len(sectors)} sectors found in the stream, {int(bad.sum())} with an EDC that fails" if len(sectors) else "no data sectors: audio, or too short")
+    q_bad = _q_errors(symbols[:, 0])
+    total = -(-len(symbols) // FRAMES_A_SECOND)
+    for second in range(total):
+        part = slice(second * FRAMES_A_SECOND, (second + 1) * FRAMES_A_SECOND)
+        c1, c2 = _classes(done.c1[part], 1), _classes(done.c2[part], 2)
+        edc = int(bad[second * SECOND : (second + 1) * SECOND].sum())
+        made.lines.append(SecondLine(second, c1, c2, sum(c1.values()), edc, int(q_bad[second * SECOND : (second + 1) * SECOND].sum()), None))
+        yield made.lines[-1]
+        progress(Event("measure", second + 1, total, f"{total} seconds"))
+
+
+def _find_sectors(done: circ.Decoded) -> tuple[Bytes, NDArray[np.bool_]]:
+    """Sectors in the decoded stream, by their sync, descrambled and corrected by P and Q; which EDC still fails."""
+    stream = circ.swap(done.frames.reshape(-1))
+    marks = circ.swap(done.marks.reshape(-1).astype(np.uint8))
+    places = np.flatnonzero(stream[: -len(sector.SYNC)] == 0) if len(stream) > sector.SECTOR else np.zeros(0, dtype=np.int64)
+    for offset in range(1, 12):
+        places = places[stream[places + offset] == sector.SYNC[offset]]
+    if not len(places):
+        return np.zeros((0, sector.SECTOR), dtype=np.uint8), np.zeros(0, dtype=np.bool_)
+    first = int(np.bincount(places % sector.SECTOR).argmax())
+    count = (len(stream) - first) // sector.SECTOR
+    whole = sector.scramble(stream[first : first + count * sector.SECTOR].reshape(count, sector.SECTOR))
+    whole[:, :12] = sector.SYNC
+    whole[:, 15] = np.bincount(whole[:, 15]).argmax()
+    _, bad = sector.correct(whole, marks[first : first + count * sector.SECTOR].reshape(count, sector.SECTOR))
+    return whole, bad
+
+
+def _q_errors(symbols: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Of each whole subcode block from the first S0 on, whether the check of Q fails."""
+    starts = np.flatnonzero(symbols == efm.S0)
+    if not len(starts):
+        return np.zeros(0, dtype=np.bool_)
+    first = int(np.bincount(starts % circ.FRAMES).argmax())
+    count = (len(symbols) - first) // circ.FRAMES
+    channels = subcode.separate(symbols[first : first + count * circ.FRAMES].reshape(count, circ.FRAMES))
+    wrong: NDArray[np.bool_] = ~subcode.q_good(channels[:, 12:24])
+    return wrong
+
+
+def _sectors(source: Source, made: Measurement, progress: Progress) -> Iterator[Line]:
+    """Sectors of a CD: EDC before correction, subcode and C2 pointers where there are any."""
+    unit = source.form.unit
+    total = -(-source.units // SECOND)
+    if source.audio and not made.lines:
+        made.notes.append("no data sectors: audio has no EDC")
+    for second in range(len(made.lines), total):
+        piece = np.asarray(source.data[second * SECOND * unit : min((second + 1) * SECOND, source.units) * unit]).reshape(-1, unit)
+        sectors = np.ascontiguousarray(piece[:, : sector.SECTOR])
+        bad = sector.edc_errors(sectors, sector.modes(sectors))
+        subs = piece[:, sector.SECTOR :] if unit > sector.SECTOR else _slice(source.sub, second, len(piece), subcode.BYTES)
+        q_bad = int((~subcode.q_good(np.ascontiguousarray(subs[:, 12:24]))).sum()) if subs is not None and len(subs) else None
+        pointers = _c2(source, second, len(piece))
+        steps = (second * SECOND + np.arange(len(piece), dtype=np.float64) + 0.5) * circ.FRAMES
+        made.grid.add(geometry.CD.radius(steps), geometry.CD.angle(steps), bad.astype(np.int64), bad)
+        made.lines.append(SecondLine(second, None, None, None, int(bad.sum()), q_bad, pointers))
+        yield made.lines[-1]
+        progress(Event("measure", second + 1, total, f"{total} seconds"))
+
+
+def _slice(data: Bytes | None, second: int, count: int, size: int) -> Bytes | None:
+    if data is None:
+        return None
+    piece = np.asarray(data[second * SECOND * size : (second * SECOND + count) * size])
+    return piece[: len(piece) // size * size].reshape(-1, size)
+
+
+def _c2(source: Source, second: int, count: int) -> int | None:
+    """Bytes that the drive's C2 pointers mark: 294 bytes a sector, or 296 with two more."""
+    if source.c2 is None:
+        return None
+    size = 296 if len(source.c2) % 296 == 0 and len(source.c2) % 294 else 294
+    piece = _slice(source.c2, second, count, size)
+    return int(np.unpackbits(piece[:, :294]).sum()) if piece is not None else 0

@@ -1,0 +1,101 @@
+"""Pressing discs: an image becomes ECC blocks or channel frames, and a synthetic drive reads them through damage.
+
+The channel is exact (ECMA-267, IEC 60908); the damage is a model (`disc.damage`). Everything is decided by the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tanken.base.progress import Event, Progress, silent
+from tanken.disc import damage, geometry
+from tanken.disc.cd import circ, efm, sector, subcode
+from tanken.disc.damage import Track
+from tanken.disc.dvd import block, frame, modulation
+from tanken.disc.dvd.block import COLUMNS, ROWS
+from tanken.disc.dvd.frame import FIRST_PSN, SECTORS, USER
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tanken.coding.gf256 import Bytes
+
+Damages = Sequence[tuple[str, dict[str, float]]]
+BATCH = 256  # ECC blocks at a time
+FORMS = {"2064": "data frames after correction", "2366": "recording frames", "2384": "recording frames and 18 more bytes", "t": "run lengths of the channel"}
+
+
+def dvd_track(psns: NDArray[np.int64], layer: int = 0) -> Track:
+    """The rows of ECC blocks that begin at these sectors, in recorded order."""
+    steps = (geometry.psn_steps(psns)[:, None] + np.arange(ROWS)).reshape(-1)
+    spiral = geometry.DVD
+    return Track(spiral.radius(steps), spiral.angle(steps), layer)
+
+
+def damaged(rows: Bytes, track: Track, damages: Damages, seed: int, part: int = 0) -> None:
+    """Makes symbols of rows (count, width), in the order of the track, wrong in place; the defects belong to the disc, the noise to its `part`."""
+    for number, (name, parameters) in enumerate(damages):
+        pieces = damage.KINDS[name](track, np.random.default_rng([seed, number]), **parameters)
+        noise = np.random.default_rng([seed, number, part])
+        for index, place in damage.wrong_symbols(pieces, len(rows), rows.shape[1], noise):
+            rows[index, place] ^= noise.integers(1, 256, len(index), dtype=np.uint8)
+
+
+def blocks_of(image: memoryview | bytes, start: int, count: int, stride: int = 1, first_psn: int = FIRST_PSN) -> tuple[Bytes, NDArray[np.int64]]:
+    """ECC blocks `start` on of an image, and the sector number of each; with a stride they lie `stride` blocks apart on the disc."""
+    piece = np.frombuffer(image[start * SECTORS * USER : (start + count) * SECTORS * USER], dtype=np.uint8)
+    user = np.zeros((-(-len(piece) // (SECTORS * USER)) * SECTORS, USER), dtype=np.uint8)
+    user.reshape(-1)[: len(piece)] = piece
+    psns = first_psn + SECTORS * stride * np.arange(start, start + len(user) // SECTORS, dtype=np.int64)
+    frames = [frame.make(user[i * SECTORS : (i + 1) * SECTORS], int(psn)) for i, psn in enumerate(psns)] if stride > 1 else [frame.make(user, int(psns[0]))]
+    return block.encode(np.concatenate(frames)), psns
+
+
+def press_dvd(image: memoryview | bytes, form: str = "2366", damages: Damages = (), seed: int = 0, stride: int = 1, progress: Progress = silent) -> Iterator[bytes]:
+    """The raw bytes of a DVD in a form of FORMS, some blocks at a time."""
+    total = max(1, -(-len(image) // (SECTORS * USER)))
+    for start in range(0, total, BATCH):
+        blocks, psns = blocks_of(image, start, BATCH, stride)
+        recorded = np.ascontiguousarray(blocks[:, block.RECORDED_ORDER, :])
+        damaged(recorded.reshape(-1, COLUMNS), dvd_track(psns), damages, seed, start)
+        yield _dvd_form(recorded, form)
+        progress(Event("press", min(start + BATCH, total), total, f"{total} ECC blocks"))
+
+
+def _dvd_form(recorded: Bytes, form: str) -> bytes:
+    frames = recorded.reshape(-1, block.RECORDED_ROWS, COLUMNS)
+    if form == "2366":
+        return frames.tobytes()
+    if form == "2384":
+        out = np.zeros((len(frames), 2384), dtype=np.uint8)
+        out[:, :2366] = frames.reshape(len(frames), -1)
+        return out.tobytes()
+    if form == "t":
+        return efm.to_runs(modulation.encode(frames)).tobytes()
+    corrected = block.from_recorded(frames)
+    from tanken.disc.dvd.decode import decode
+
+    decode(corrected)
+    return block.frames_of(corrected).tobytes()
+
+
+def press_cd(image: memoryview | bytes, damages: Damages = (), seed: int = 0, stride: float = 1.0, first: int = 0) -> bytes:
+    """Run lengths (one byte a run) of a CD: sectors in mode 1, scrambled, CIRC, subcode, EFM. The whole image at once: 2,352 bytes become about 25 kB."""
+    user = np.zeros((max(1, -(-len(image) // USER)), USER), dtype=np.uint8)
+    user.reshape(-1)[: len(image)] = np.frombuffer(image, dtype=np.uint8)
+    sectors = sector.scramble(sector.make(user, first))
+    channel = circ.encode(circ.swap(sectors).reshape(-1, circ.F1))
+    whole = -(-len(channel) // circ.FRAMES)  # sectors of subcode
+    symbols = np.zeros((whole * circ.FRAMES, efm.SYMBOLS), dtype=np.int16)
+    symbols[:, 0] = subcode.interleave(subcode.of_sectors(whole, first)).reshape(-1)
+    tail = circ.encode(np.zeros((whole * circ.FRAMES, circ.F1), dtype=np.uint8))[circ.DELAY :][: len(symbols) - len(channel)]
+    rows = np.concatenate([channel, tail])
+    if damages:
+        steps = np.arange(len(rows), dtype=np.float64) * stride
+        track = Track(geometry.CD.radius(steps), geometry.CD.angle(steps))
+        damaged(rows, track, damages, seed)
+    symbols[:, 1:] = rows
+    return efm.to_runs(efm.encode(symbols)).tobytes()
