@@ -1,6 +1,6 @@
-"""Cases for the host oracle: encodings of a row of the opcode map, and random states in which they mean something.
+"""Cases for the host oracle: random states in which an instruction means something.
 
-Intel SDM volume 2A, chapter 2 (instruction format); memory operands are led into the host's data page by choosing their registers.
+Memory operands are led into the host's data page by choosing their registers; Intel SDM volume 1, 3.7.5.
 """
 
 from __future__ import annotations
@@ -9,160 +9,10 @@ import random
 from collections.abc import Callable
 
 from tanken.isa.architecture import Column
-from tanken.isa.x86 import inst as decoder
 from tanken.isa.x86 import layout as L
-from tanken.isa.x86.inst import Immediate, Inst, Memory, Register
-from tanken.isa.x86.tables import Form
+from tanken.isa.x86.inst import Far, Immediate, Inst, Memory, Register
 from tests.oracle.host import CODE, CODE_PAGE, DATA, DATA_SIZE, Case
-
-ONES = (1 << 64) - 1
-EDGES = [0, 1, 2, ONES, ONES - 1, *(n for w in (8, 16, 32, 64) for n in ((1 << w - 1) - 1, 1 << w - 1, (1 << w) - 1)), 0xFFFF_FFFF_8000_0000]
-DOUBLES = [0, 1 << 63, 0x3FF << 52, 0xBFF << 52, 0x7FF << 52, 0xFFF << 52, 0x7FF8 << 48, 0x7FF0_0000_0000_0001, 1, (1 << 52) - 1, 1 << 52,
-           0x7FEF_FFFF_FFFF_FFFF, 0x4330 << 48, 0x41DF_FFFF_FFC0_0000, 0xC1E0_0000_0000_0000, 0x43E0 << 48, 0x3FE0 << 48, 0x4004 << 48]  # fmt: skip
-SINGLES = [0, 1 << 31, 0x3F80_0000, 0xBF80_0000, 0x7F80_0000, 0xFF80_0000, 0x7FC0_0000, 0x7F80_0001, 1, 0x7F_FFFF, 0x80_0000,
-           0x7F7F_FFFF, 0x4B00_0000, 0x4F00_0000, 0xCF00_0000, 0x3F00_0000, 0x4020_0000]  # fmt: skip
-ESCAPES = {"one": b"", "0f": b"\x0f", "0f38": b"\x0f\x38", "0f3a": b"\x0f\x3a"}
-VEX_MAPS = {"vex.0f": 1, "vex.0f38": 2, "vex.0f3a": 3}
-MODRM_LETTERS = set("EGRMSCDTPQNVWUkbt")
-BRANCHES = ("j", "call", "ret", "loop")
-
-
-def value(rng: random.Random, bits: int = 64) -> int:
-    """An edge value, a power of two, something small or anything."""
-    kind = rng.randrange(8)
-    if kind < 3:
-        return rng.choice(EDGES) & (1 << bits) - 1
-    if kind == 3:
-        return 1 << rng.randrange(bits)
-    if kind == 4:
-        return rng.choice((rng.randrange(70), -rng.randrange(70))) & (1 << bits) - 1
-    return rng.getrandbits(bits)
-
-
-def _float_lanes(rng: random.Random, width: int) -> int:
-    """128 bits as floats: special ones, integers, near ones and anything."""
-    specials, count = (DOUBLES, 2) if width == 64 else (SINGLES, 4)
-    fraction = 52 if width == 64 else 23
-    bias = 0x3FF if width == 64 else 0x7F
-    result = 0
-    for _ in range(count):
-        kind = rng.randrange(4)
-        lane = rng.choice(specials)
-        if kind == 1:
-            lane = rng.getrandbits(width)
-        elif kind >= 2:
-            lane = rng.getrandbits(1) << width - 1 | bias + rng.randrange(-70, 70) << fraction | rng.choice((0, rng.getrandbits(fraction)))
-        result = result << width | lane
-    return result
-
-
-def vector(rng: random.Random) -> int:
-    kind = rng.randrange(4)
-    if kind < 2:
-        return _float_lanes(rng, 64 if kind else 32)
-    if kind == 2:
-        return sum(value(rng, 16) << 16 * n for n in range(8))
-    return rng.getrandbits(128)
-
-
-def extended(rng: random.Random) -> int:
-    """80 bits: mostly numbers, sometimes what is none."""
-    kind, sign = rng.randrange(8), rng.getrandbits(1) << 79
-    unit = 1 << 63
-    if kind == 0:
-        return rng.getrandbits(80)
-    if kind == 1:
-        return sign | rng.choice((0, 1, unit, 0x7FFF << 64 | unit, 0x7FFF << 64 | 0xC << 60, 0x7FFF << 64 | unit | 1, 0x3FFF << 64 | unit, 1 << 64 | unit))
-    digits = rng.choice((rng.getrandbits(63), rng.getrandbits(63) >> 40 << 40, rng.getrandbits(8) << 55))
-    return sign | 0x3FFF + rng.choice((rng.randrange(-70, 70), rng.randrange(-3, 3), rng.randrange(-1200, 1200))) << 64 | unit | digits
-
-
-# -- encodings ---------------------------------------------------------------------------------------------------------------
-
-
-def has_modrm(form: Form) -> bool:
-    named = any(word[0] == "/" or word in ("mem", "reg", "rip") or word.startswith("rm=") for word in form.row.selectors)
-    letters = [operand.text for operand in form.operands if operand.source not in (L.O_FIXED, L.O_OPC, L.O_PORT, L.O_MOFFS)]
-    return named or any(text[0] in MODRM_LETTERS and text not in ("ST",) for text in letters)
-
-
-def _modrm(form: Form, rng: random.Random) -> bytes:
-    selectors = form.row.selectors
-    reg = next((int(word[1]) for word in selectors if word[0] == "/"), rng.randrange(8))
-    rm = next((int(word[3]) for word in selectors if word.startswith("rm=")), rng.randrange(8))
-    memory = "mem" in selectors or ("reg" not in selectors and rng.random() < 0.5)
-    if not memory:
-        return bytes([0xC0 | reg << 3 | rm])
-    mod = rng.randrange(3)
-    tail = b""
-    if rm == 4:
-        tail += bytes([rng.randrange(256)])
-    room = DATA + rng.randrange(64, DATA_SIZE - 64)
-    if mod == 0 and rm == 5:
-        tail += (room - CODE - 12 & 0xFFFF_FFFF).to_bytes(4, "little")
-    elif mod == 0 and rm == 4 and tail[0] & 7 == 5:
-        tail += room.to_bytes(4, "little")
-    elif mod:
-        tail += rng.randbytes(1 if mod == 1 else 4)
-    return bytes([mod << 6 | reg << 3 | rm]) + tail
-
-
-def _prefixes(form: Form, rng: random.Random) -> bytes:
-    selectors, attributes = form.row.selectors, form.row.attributes
-    out = b""
-    if "66" in selectors or "o16" in selectors:
-        out += b"\x66"
-    elif "NP" not in selectors and not any(word in selectors for word in ("o32", "o64", "F3", "F2")) and rng.random() < 0.3:
-        out += b"\x66"
-    if "a32" in selectors or ("a64" not in selectors and rng.random() < 0.08):
-        out += b"\x67"
-    for word, byte in (("F3", b"\xf3"), ("F2", b"\xf2")):
-        if word in selectors:
-            out += byte
-    if ("rep" in attributes or "repz" in attributes) and not form.row.mnemonic.startswith("ret") and rng.random() < 0.7:
-        out += rng.choice((b"\xf3", b"\xf2"))
-    if "lock" in attributes and rng.random() < 0.3:
-        out += b"\xf0"
-    rex = rng.choice((0, 0x40, 0x48, 0x40 | rng.randrange(16)))
-    if "o64" in selectors or "W1" in selectors:
-        rex |= 0x48
-    return out + (bytes([rex]) if rex else b"")
-
-
-def _vex(form: Form, rng: random.Random) -> bytes:
-    selectors = form.row.selectors
-    pp = next((n for n, word in enumerate(("NP", "66", "F3", "F2")) if word in selectors), 0)
-    w = 1 if "W1" in selectors else 0 if "W0" in selectors else rng.randrange(2)
-    vvvv = rng.randrange(16) if any(operand.source == L.O_VVVV for operand in form.operands) else 15
-    high = rng.randrange(8) << 5
-    return bytes([0xC4, high | VEX_MAPS[form.row.section], w << 7 | vvvv << 3 | pp])
-
-
-def _tail(rng: random.Random, branch: bool) -> bytes:
-    """Eight bytes for an immediate; a branch distance stays on the code page."""
-    if branch:
-        return rng.choice((rng.randrange(20, 120), -rng.randrange(20, 120))).to_bytes(8, "little", signed=True)
-    return rng.choice((value(rng).to_bytes(8, "little"), rng.randbytes(8), bytes([rng.randrange(66)]) + bytes(7)))
-
-
-def encode(form: Form, rng: random.Random) -> Inst | None:
-    """An instruction of this form, None where none was found by trying."""
-    opcode = int(form.row.opcode.rstrip("+"), 16)
-    branch = any(operand.text[0] == "J" for operand in form.operands)
-    for _ in range(40):
-        byte = bytes([opcode + (rng.randrange(8) if form.row.opcode.endswith("+") else 0)])
-        head = _vex(form, rng) if form.row.section in VEX_MAPS else _prefixes(form, rng) + ESCAPES[form.row.section]
-        code = head + byte + (_modrm(form, rng) if has_modrm(form) else b"") + _tail(rng, branch)
-        inst = decoder.decode(code[:15], CODE)
-        if inst.fault or inst.columns[Column.FORM] != form.number:
-            continue
-        if "f64" in form.row.attributes and b"\x66" in code[:3]:
-            continue  # Intel ignores the prefix before a branch, AMD does not (AMD APM volume 3, 1.2.7)
-        return inst
-    return None
-
-
-# -- states ------------------------------------------------------------------------------------------------------------------
+from tests.oracle.values import ONES, extended, float_lanes, value, vector
 
 
 class _Maker:
@@ -171,15 +21,18 @@ class _Maker:
     def __init__(self, inst: Inst, rng: random.Random) -> None:
         self.inst, self.rng = inst, rng
         self.memory = next((operand for operand in inst.operands if isinstance(operand, Memory)), None)
-        self.case = Case(inst.code, [value(rng) for _ in range(16)])
+        self.case = Case(inst.code, [value(rng, 64 if inst.mode == 64 else 32) for _ in range(16)], mode=inst.mode)
+        self.case.bases = (DATA, DATA + 64) if inst.mode == 64 else (0, 0)
         self.case.flags = 0x202 | rng.getrandbits(12) & 0xCD5
-        self.case.xmm = [vector(rng) for _ in range(16)]
+        self.case.xmm, self.case.upper = ([vector(rng) for _ in range(16)] for _ in range(2))
         self.case.regs[4] = self.place()
         self.width = inst.operand_size * 8
         self.case.st = [extended(rng) for _ in range(8)]
         used = rng.choice((255, 0xF0, 0xF0, rng.getrandbits(8)))
         top = rng.choice((0, 4, 4, rng.randrange(8)))
         control = 0x37F if rng.random() < 0.5 else 0x7F | rng.choice((0, 2, 3)) << 8 | rng.randrange(4) << 10
+        if rng.random() < 0.2:
+            control &= ~rng.choice((rng.getrandbits(6), 1 << rng.randrange(6)))
         self.case.fpu = (control, rng.choice((0, rng.getrandbits(6) | rng.getrandbits(3) << 8)), top, used)
 
     def place(self) -> int:
@@ -192,6 +45,11 @@ class _Maker:
     def target(self) -> int:
         return CODE_PAGE + self.rng.randrange(64, 4000)
 
+    def selector(self) -> int:
+        """Of a code segment, mostly the mode's own."""
+        own = 0x33 if self.inst.mode == 64 else 0x23
+        return self.rng.choice((own, own, own, own & ~3, 0x2B, 0x10, 0))
+
     def patch(self, address: int, data: int, size: int) -> None:
         if DATA <= address <= DATA + DATA_SIZE - size:
             self.case.patches.append((address, (data & (1 << size * 8) - 1).to_bytes(size, "little")))
@@ -200,8 +58,10 @@ class _Maker:
         """Choose the operand's registers so that it stands at `address`; its address, or None where that cannot be done."""
         regs, mask = self.case.regs, (1 << operand.address_size * 8) - 1
         base, index = operand.base, operand.index
-        if operand.segment in (4, 5) or (base is not None and base == index):
+        if base is not None and base == index:
             return None
+        if operand.segment in (4, 5):
+            return self.aim_from_base(operand, address)
         if index is not None and base is None:
             regs[index] = (address - operand.displacement) // operand.scale
         offset = operand.displacement + (regs[index] * operand.scale if index is not None else 0)
@@ -214,11 +74,27 @@ class _Maker:
             offset += regs[base]
         return offset & mask
 
+    def aim_from_base(self, operand: Memory, address: int) -> int | None:
+        """With FS and GS, whose bases move so that the operand stands there."""
+        if self.inst.mode != 64 or operand.address_size != 8 or operand.base == 16:
+            return None
+        regs, offset = self.case.regs, operand.displacement
+        for number, scale in ((operand.base, 1), (operand.index, operand.scale)):
+            if number is not None:
+                regs[number] &= 0xFFFF
+                offset += regs[number] * scale
+        bases = [DATA, DATA]
+        bases[operand.segment - 4] = address - offset & ONES
+        if not (bases[0] >> 47 in (0, 0x1FFFF) and bases[1] >> 47 in (0, 0x1FFFF)):
+            return None
+        self.case.bases = bases[0], bases[1]
+        return address
+
     def floats(self, address: int) -> None:
         """A memory operand of the x87 that means something."""
         size = self.memory.size if self.memory else 0
         if size in (4, 8) and self.inst.mnemonic[1] != "i":
-            self.patch(address, _float_lanes(self.rng, size * 8), size)
+            self.patch(address, float_lanes(self.rng, size * 8), size)
         elif size == 10:
             self.patch(address, extended(self.rng), 10)
 
@@ -237,10 +113,18 @@ class _Maker:
         after = AFTER.get(name)
         if after is not None and after(self, address) is False:
             return None
-        self.case.regs = [number & ONES for number in self.case.regs]
+        mask = ONES if self.inst.mode == 64 else 0xFFFF_FFFF
+        self.case.regs = [number & mask for number in self.case.regs]
+        if self.inst.mode != 64:
+            self.case.regs[8:] = [0] * 8
+        if self.inst.row is not None and self.inst.row.feature == "x87" and self.rng.random() < 0.3:
+            self.case.after = ENVIRONMENT[self.inst.mode]
         return self.case
 
 
+# fnstenv [DATA + 0xf00] behind an x87 instruction shows its pointers
+ENVIRONMENT = {64: bytes.fromhex("d93425000f0010"), 32: bytes.fromhex("d935000f0010")}
+SELECTORS = (0, 0, 0x23, 0x2B, 0x2B, 0x2B, 0x33, 0x28, 0x20, 0x30, 0x7B, 0x10, 0x18, 0x53, 0x88)
 STRINGS = ("movs", "cmps", "stos", "lods", "scas")
 
 
@@ -288,8 +172,17 @@ def _bits_kept(m: _Maker, address: int | None) -> bool | None:
 
 def _jump_target(m: _Maker, address: int | None) -> bool | None:
     operand = m.inst.operands[0] if m.inst.operands else None
-    if "far" in (m.inst.row.attributes if m.inst.row else {}):
-        return False
+    size = m.inst.operand_size
+    far = m.inst.row is not None and "far" in m.inst.row.attributes
+    if far and m.inst.columns[Column.PREFIXES] & L.REX_W:
+        return False  # AMD's processors have no 64-bit far pointers (AMD APM volume 3, JMP far)
+    if isinstance(operand, Far) or far:
+        pointer = (m.target() & (1 << size * 8) - 1).to_bytes(size, "little") + m.selector().to_bytes(2, "little")
+        if isinstance(operand, Far):
+            m.case.code = m.inst.code[: -size - 2] + pointer
+        elif address is not None:
+            m.patch(address, int.from_bytes(pointer, "little"), size + 2)
+        return None
     if isinstance(operand, Register):
         if operand.number == 4:
             return False
@@ -300,7 +193,93 @@ def _jump_target(m: _Maker, address: int | None) -> bool | None:
 
 
 def _return_target(m: _Maker, address: int | None) -> None:
-    m.patch(m.case.regs[4], m.target(), 8)
+    m.patch(m.case.regs[4], m.target(), 8 if m.inst.mode == 64 else 4)
+
+
+def _far_return(m: _Maker, address: int | None) -> None:
+    size, stack = m.inst.operand_size, m.case.regs[4]
+    m.patch(stack, m.target(), size)
+    m.patch(stack + size, m.selector(), size)
+    m.patch(stack + 2 * size, m.rng.getrandbits(32) & 0x0020_0CD5, size)
+    m.patch(stack + 3 * size, m.place(), size)
+    m.patch(stack + 4 * size, m.rng.choice((0x2B, 0x2B, 0x2B, 0x23, 0)), size)
+
+
+def _selector(m: _Maker, address: int | None) -> bool | None:
+    """A selector where one is read: in the source, or behind an offset."""
+    pointer = m.inst.mnemonic in ("lds", "les", "lss", "lfs", "lgs")
+    if pointer and m.inst.operand_size == 8:
+        return False  # as in `_jump_target`
+    operand, number = m.inst.operands[-1], m.rng.choice(SELECTORS)
+    if m.inst.mnemonic == "lsl" and number >> 3 == 15:
+        number = 0x2B  # its limit is the number of the processor
+    if isinstance(operand, Register) and operand.file == "gpr":
+        m.case.regs[operand.number] = m.case.regs[operand.number] & ~0xFFFF | number
+    elif address is not None:
+        m.patch(address + (m.inst.operand_size if pointer else 0), number, 2)
+    return None
+
+
+def _popped_selector(m: _Maker, address: int | None) -> None:
+    if isinstance(operand := m.inst.operands[0], Register) and operand.file == "seg":
+        m.patch(m.case.regs[4], m.rng.choice(SELECTORS), 2)
+
+
+def _moved_selector(m: _Maker, address: int | None) -> None:
+    if isinstance(operand := m.inst.operands[0], Register) and operand.file == "seg":
+        _selector(m, address)
+
+
+def _bounds(m: _Maker, address: int | None) -> None:
+    operand, size = m.inst.operands[0], m.inst.operand_size
+    if address is not None and isinstance(operand, Register):
+        index = m.case.regs[operand.number]
+        m.patch(address, index - m.rng.choice((0, 1, 5, -1)), size)
+        m.patch(address + size, index + m.rng.choice((0, 1, 5, -1)), size)
+
+
+def _base(m: _Maker, address: int | None) -> None:
+    operand = m.inst.operands[0]
+    if isinstance(operand, Register) and m.rng.random() < 0.7:
+        m.case.regs[operand.number] = m.rng.choice((m.rng.getrandbits(47), -m.rng.getrandbits(47), 1 << 47, ~(1 << 47)))
+
+
+def _parts(m: _Maker) -> None:
+    """XSAVE's mask, and registers that are often in their initial state."""
+    m.case.regs[0] = m.rng.choice((7, 7, m.rng.randrange(8), m.rng.getrandbits(64)))
+    for name in ("xmm", "upper", "st"):
+        if m.rng.random() < 0.4:
+            setattr(m.case, name, [0] * (8 if name == "st" else 16))
+    if m.rng.random() < 0.4:
+        m.case.fpu = (0x37F, 0, 0, 0)
+    if m.rng.random() < 0.5:
+        m.case.mxcsr = 0x1FA0
+
+
+def _saved(m: _Maker, address: int | None) -> bool | None:
+    """An area of 64-byte alignment with a header that mostly means something."""
+    assert m.memory is not None
+    address = m.aim(m.memory, DATA + 256 + m.rng.choice((0, 64, 512, 64 * 40, 16)))
+    if address is None:
+        return False
+    rng = m.rng
+    _control(m, address + 24)
+    there = rng.choice((7, rng.randrange(8), rng.randrange(16)))
+    form = rng.choice((0, 0, 1 << 63 | 7, 1 << 63 | rng.randrange(8), rng.getrandbits(64)))
+    m.patch(address + 512, there, 8)
+    m.patch(address + 520, form, 8)
+    for at in range(528, 576, 8):
+        m.patch(address + at, int(rng.random() < 0.01), 8)
+    return None
+
+
+def _line(m: _Maker) -> None:
+    """Registers of instructions that work on 64 bytes."""
+    m.case.regs[0] = m.place()
+
+
+def _extended_control(m: _Maker) -> None:
+    m.case.regs[1] = m.rng.choice((0, 0, 1, 2, 1 << 32))
 
 
 def _frame(m: _Maker) -> None:
@@ -361,10 +340,14 @@ def _control(m: _Maker, address: int | None) -> None:
 BEFORE: dict[str, Callable[[_Maker], None]] = {
     **dict.fromkeys(STRINGS, _strings), **dict.fromkeys(("div", "idiv"), _divisor), "xlat": _xlat,
     **dict.fromkeys(("loop", "loope", "loopne", "jecxz", "jrcxz"), _count), **dict.fromkeys(("bt", "bts", "btr", "btc"), _bits),
-    "leave": _frame, **dict.fromkeys(("maskmovdqu", "maskmovq"), _destination),
+    "leave": _frame, "clzero": _line, "xgetbv": _extended_control,
+    **dict.fromkeys(("xsave", "xsave64", "xsaveopt", "xsaveopt64", "xsavec", "xsavec64", "xrstor", "xrstor64"), _parts), **dict.fromkeys(("maskmovdqu", "maskmovq"), _destination),
 }  # fmt: skip
 AFTER: dict[str, Callable[[_Maker, int | None], bool | None]] = {
-    **dict.fromkeys(("bt", "bts", "btr", "btc"), _bits_kept), "jmp": _jump_target, "call": _jump_target, "ret": _return_target,
+    **dict.fromkeys(("bt", "bts", "btr", "btc"), _bits_kept), "jmp": _jump_target, "call": _jump_target, "ret": _return_target, "retf": _far_return, "iret": _far_return,
+    **dict.fromkeys(("lar", "lsl", "verr", "verw", "lds", "les", "lss", "lfs", "lgs"), _selector), "mov": _moved_selector, "pop": _popped_selector,
+    "bound": _bounds, **dict.fromkeys(("wrfsbase", "wrgsbase"), _base),
+    **dict.fromkeys(("xsave", "xsave64", "xsaveopt", "xsaveopt64", "xsavec", "xsavec64", "xrstor", "xrstor64"), _saved),
     "popf": _popf, "enter": _enter, **dict.fromkeys(("cmpxchg", "cmpxchg8b", "cmpxchg16b"), _exchange), "ldmxcsr": _control,
     **dict.fromkeys(("fxrstor", "fxrstor64"), _image),
 }  # fmt: skip

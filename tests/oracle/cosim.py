@@ -19,25 +19,26 @@ from tanken.engine.memory import READABLE, WRITE, AddressSpace, Miss
 from tanken.isa.architecture import Exit, Fault, MemoryMiss
 from tanken.isa.x86 import inst as decoder
 from tanken.isa.x86 import rows
+from tanken.isa.x86.cpuid import ANNOUNCED
 from tanken.isa.x86.inst import Inst, Register
 from tanken.isa.x86.processor import Processor
-from tanken.isa.x86.semantics import find
+from tanken.isa.x86.semantics import find, semantic_of
 from tanken.isa.x86.state import FLAG_BITS, GPR_NAMES, RIP, State
-from tanken.isa.x86.tables import Form
-from tests.oracle.cases import encode, immediate, make
-from tests.oracle.host import CODE, DATA, DATA_SIZE, PRISTINE, Case, Host, Result
+from tanken.isa.x86.tables import Form, mnemonics, plain
+from tests.oracle.cases import immediate, make
+from tests.oracle.encodings import encode
+from tests.oracle.host import CODE, DATA, DATA_SIZE, POINTERS, PRISTINE, SELECTORS, Case, Host, Result
 
-SECTIONS = ("one", "0f", "0f38", "0f3a", "vex.0f", "vex.0f38", "vex.0f3a")
-# What the host cannot be asked for: it would leave the page, reach the kernel, answer as itself, or change what Linux needs.
+# What the host cannot be asked for: it would reach the kernel, answer as itself, or is emulated by Linux (SGDT and the like).
 EXCLUDED = frozenset(
-    """syscall sysenter int int3 int1 cpuid rdtsc rdtscp rdpid rdfsbase rdgsbase wrfsbase wrgsbase rdrand rdseed xgetbv rdpkru wrpkru monitor
-    mwait monitorx mwaitx getsec lar lsl verr verw sgdt sidt sldt str smsw xbegin xend xabort xtest iret retf rdpmc in out ins outs
-    rdsspd rdsspq incsspd incsspq serialize movdiri prefetchit0 prefetchit1 pause rcpps rcpss rsqrtps rsqrtss
-    hlt cli sti lgdt lidt lldt ltr lmsw clts invd wbinvd sysret sysexit ud0""".split()
+    """syscall sysenter int int3 int1 into cpuid rdtsc rdtscp rdpid rdrand rdseed rdpkru wrpkru monitor mwait monitorx mwaitx getsec
+    sgdt sidt sldt str smsw xbegin xend xabort xtest rdpmc in out ins outs umonitor umwait tpause rdsspd rdsspq incsspd incsspq
+    hlt cli sti lgdt lidt lldt ltr lmsw clts invd wbinvd sysret sysexit ud0 rcpps rcpss rsqrtps rsqrtss""".split()
 )
-FEATURES_BY_FLAG = {"ADX": "adx", "BMI1": "bmi1", "BMI2": "bmi2", "LZCNT": "abm", "MOVBE": "movbe", "POPCNT": "popcnt", "SSE4.2": "sse4_2",
-                    "SSE4.1": "sse4_1", "SSSE3": "ssse3", "SSE4a": "sse4a", "3DNow": "3dnow", "TBM": "tbm", "CLWB": "clwb",
-                    "CLFLUSHOPT": "clflushopt", "SSE3": "pni"}  # fmt: skip
+BASELINE = frozenset(("", "x87", "MMX", "SSE", "SSE2", "CMOV", "CX8", "FXSR", "CLFSH"))
+# feature of the map -> flag of /proc/cpuinfo, where it is not the name in small letters
+FLAGS = {"BMI1": "bmi1", "LZCNT": "abm", "SSE4.1": "sse4_1", "SSE4.2": "sse4_2", "SSE3": "pni", "CLFLUSHOPT": "clflushopt", "PREFETCHW": "3dnowprefetch",
+         "SHA": "sha_ni", "PCLMULQDQ": "pclmulqdq", "AVX/AVX2": "avx2", "AES/VAES": "vaes", "PCLMULQDQ/VPCLMULQDQ": "vpclmulqdq", "3DNow": "3dnow"}  # fmt: skip
 SHIFTS = ("shl", "shr", "sar", "rol", "ror", "rcl", "rcr", "shld", "shrd")
 
 
@@ -58,32 +59,38 @@ def host_flags() -> frozenset[str]:
     return frozenset()
 
 
-def chosen_forms() -> list[Form]:
-    """The forms that are implemented and that the host can run in user mode."""
+def chosen_forms(mode: int = 64) -> list[Form]:
+    """The forms that the host can run in user mode; outside 64-bit mode those that it does not have, and no others."""
     flags = host_flags()
-    return [form for form in rows.forms() if _runs(form, flags)]
+    return [form for form in rows.forms() if _runs(form, flags) and (mode == 64 or _only_old(form))]
+
+
+def _only_old(form: Form) -> bool:
+    attributes, selectors = form.row.attributes, form.row.selectors
+    return "i64" in attributes or "m32" in selectors or "m16" in selectors or form.row.mnemonic.startswith(OLD)
+
+
+OLD = ("enter", "leave", "push", "pop", "call", "ret", "jmp", "loop", "fxsave", "fxrstor", "xsave", "xrstor", "movs", "cmps", "lods", "stos", "fnstenv", "fldenv")
 
 
 def _runs(form: Form, flags: frozenset[str]) -> bool:
     row = form.row
-    if row.section not in SECTIONS or "cpl0" in row.attributes or "i64" in row.attributes:
+    if row.section.startswith("evex") or "cpl0" in row.attributes:
         return False
-    if any(operand.text.startswith(("S", "ES", "FS", "GS")) and "w" in operand.access for operand in form.operands):
-        return False
-    return FEATURES_BY_FLAG.get(row.feature, "fpu") in flags
+    return row.feature in BASELINE or FLAGS.get(row.feature, row.feature.lower()) in flags
 
 
-def cases(form: Form, encodings: int, states: int, seed: int) -> Iterator[tuple[Inst, Case]]:
+def cases(form: Form, encodings: int, states: int, seed: int, mode: int = 64) -> Iterator[tuple[Inst, Case]]:
     """Up to `encodings` times `states` cases of a form."""
-    rng = random.Random(f"{form.row.section} {form.row.opcode} {form.row.selectors} {seed}")
+    rng = random.Random(f"{form.row.section} {form.row.opcode} {form.row.selectors} {seed} {mode}")
     for _ in range(encodings):
-        inst = encode(form, rng)
+        inst = encode(form, rng, mode)
         if inst is None or find(inst) is None or inst.mnemonic in EXCLUDED:
             continue
         for _ in range(states):
             case = make(inst, rng)
             if case is not None:
-                yield decoder.decode((case.code + b"\xcc" * 15)[:15], CODE), case
+                yield decoder.decode((case.code + b"\xcc" * 15)[:15], CODE, mode), case
 
 
 class Ours:
@@ -106,6 +113,8 @@ class Ours:
                 exit = machine.step(processor, inst)
                 if exit is not None or state.rip != CODE:
                     break
+            if case.after and state.rip == CODE + inst.length:
+                exit = machine.step(processor, decoder.decode(case.after, state.rip, case.mode))
         except Faulted as faulted:
             return state, faulted.exit
         except Miss as miss:
@@ -117,9 +126,15 @@ class Ours:
 
 def _state(case: Case) -> State:
     state = State()
-    state.regs, state.xmm, state.mxcsr, state.rip = case.regs.copy(), case.xmm.copy(), case.mxcsr, CODE
+    state.regs, state.xmm, state.upper = case.regs.copy(), case.xmm.copy(), case.upper.copy()
+    state.mxcsr, state.rip = case.mxcsr, CODE
     state.rflags = case.flags
     state.fpu_control, state.fpu_status, state.fpu_top, state.fpu_valid = case.fpu
+    if state.fpu_status & ~state.fpu_control & 63:
+        state.fpu_status |= 0x8080  # as loading it would
+    state.fs_base, state.gs_base = case.bases
+    state.segments = [0x2B, SELECTORS[case.mode], 0x2B, 0x2B, 0, 0]
+    state.fpu_opcode, state.fpu_ip, state.fpu_dp = POINTERS
     for number, value in enumerate(case.st):
         state.st[state.fpu_top + number & 7] = value
     return state
@@ -168,22 +183,34 @@ def compare(inst: Inst, case: Case, theirs: Result, state: State, exit: Exit | N
         return ""
     found = list(_compare_exit(theirs, exit))
     found += [f"{name} {a:#x} host {b:#x}" for name, a, b in zip(GPR_NAMES, state.regs, theirs.regs, strict=True) if a != b]
-    found += [f"xmm{n} {a:#x} host {b:#x}" for n, (a, b) in enumerate(zip(state.xmm, theirs.xmm, strict=True)) if a != b]
+    for name, ours, others in (("xmm", state.xmm, theirs.xmm), ("upper", state.upper, theirs.upper)):
+        found += [f"{name}{n} {a:#x} host {b:#x}" for n, (a, b) in enumerate(zip(ours, others, strict=True)) if a != b]
     if theirs.trap is None and state.rip != theirs.rip:
         found.append(f"rip {state.rip:#x} host {theirs.rip:#x}")
     changed = (state.rflags ^ theirs.flags) & 0x0020_4DD5 & ~(undefined_flags(inst, case) if theirs.trap is None else 0) & ~0x100
     found += [name for name, bit in FLAG_BITS.items() if changed >> bit & 1]
     if changed >> 21 & 1:
         found.append("id flag")
+    if state.segments != theirs.segments:
+        found.append(f"segments {state.segments} host {theirs.segments}")
+    if (state.fs_base, state.gs_base) != theirs.bases:
+        found.append(f"bases {state.fs_base:#x} {state.gs_base:#x} host {theirs.bases}")
     if state.mxcsr != theirs.mxcsr and theirs.trap is None:
         found.append(f"mxcsr {state.mxcsr:#x} host {theirs.mxcsr:#x}")
-    if inst.mnemonic.startswith(("fxsave", "fnstenv", "fnsave")) and data != theirs.data:
-        at = _first(data, theirs.data)  # the last x87 instruction and operand, which are not kept
-        data = data[:at] + theirs.data[at : at + 18] + data[at + 18 :]
+    data = _with_mask(inst, case, data, theirs.data)
     if data != theirs.data:
         at = _first(data, theirs.data)
         found.append(f"memory at {DATA + at:#x}: {data[at : at + 16].hex()} host {theirs.data[at : at + 16].hex()}")
     return "; ".join([*found, *_compare_x87(inst, state, theirs)])
+
+
+def _with_mask(inst: Inst, case: Case, ours: bytes, theirs: bytes) -> bytes:
+    """Our memory with the host's MXCSR_MASK, which says what its processor has, in a saved area."""
+    if "save" in inst.mnemonic and ours != theirs:
+        for at in range(28, DATA_SIZE - 3, 16):
+            if ours[at : at + 4] == b"\xff\xff\0\0":
+                ours = ours[:at] + theirs[at : at + 4] + ours[at + 4 :]
+    return ours
 
 
 def _first(a: bytes, b: bytes) -> int:
@@ -210,14 +237,14 @@ def _compare_exit(theirs: Result, exit: Exit | None) -> Iterator[str]:
         yield f"{exit} host trap {theirs.trap}"
 
 
-def run(forms: Iterable[Form], encodings: int, states: int, seed: int = 1) -> tuple[collections.Counter[int], list[Difference]]:
+def run(forms: Iterable[Form], encodings: int, states: int, seed: int = 1, mode: int = 64) -> tuple[collections.Counter[int], list[Difference]]:
     """(cases a form's number, differences) of all the forms."""
     counted: collections.Counter[int] = collections.Counter()
     differences = []
     ours = Ours()
     with Host() as host:
         for form in forms:
-            batch = list(cases(form, encodings, states, seed))
+            batch = list(cases(form, encodings, states, seed, mode))
             results = host.run([case for _, case in batch]) if batch else []
             counted[form.number] += len(batch)
             for (inst, case), theirs in zip(batch, results, strict=True):
@@ -228,19 +255,38 @@ def run(forms: Iterable[Form], encodings: int, states: int, seed: int = 1) -> tu
     return counted, differences
 
 
+def missing() -> int:
+    """Print the user-mode rows without semantics, by feature, and whether CPUID announces that."""
+    found: dict[str, dict[str, int]] = collections.defaultdict(dict)
+    for form in rows.forms():
+        name = plain(mnemonics(form.row)[0])
+        if "cpl0" not in form.row.attributes and "BAD" not in form.row.operands and name != "(bad)" and semantic_of(form.row, name) is None:
+            feature = form.row.feature.split()[0] if form.row.feature else "(base)"
+            found[feature][name] = found[feature].get(name, 0) + 1
+    for feature, names in sorted(found.items()):
+        announced = "ANNOUNCED" if feature in ANNOUNCED else "#UD"
+        print(f"{feature} ({announced}): {sum(names.values())} rows: {' '.join(sorted(names))}")
+    print(f"{sum(sum(names.values()) for names in found.values())} rows of user mode without semantics, in {len(found)} features")
+    return int(any(feature in ANNOUNCED for feature in found))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Compare tanken's x86 semantics with this processor.")
     parser.add_argument("--states", type=int, default=8, help="random states an encoding")
     parser.add_argument("--encodings", type=int, default=6, help="random encodings a form")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--mode", type=int, default=64, choices=(32, 64), help="32: only what 64-bit mode has not, and what differs there")
+    parser.add_argument("--missing", action="store_true", help="list the rows of user mode that no semantics know, by feature")
     parser.add_argument("--only", default="", help="mnemonics, parted by commas")
     parser.add_argument("--show", type=int, default=40, help="forms with differences to show")
     options = parser.parse_args()
-    forms = chosen_forms()
+    if options.missing:
+        return missing()
+    forms = chosen_forms(options.mode)
     if options.only:
         wanted = {row.line for name in options.only.split(",") for row in rows.find_rows(name)}
         forms = [form for form in forms if form.row.line in wanted]
-    counted, differences = run(forms, options.encodings, options.states, options.seed)
+    counted, differences = run(forms, options.encodings, options.states, options.seed, options.mode)
     by_line: dict[int, list[Difference]] = collections.defaultdict(list)
     for difference in differences:
         assert difference.inst.row is not None

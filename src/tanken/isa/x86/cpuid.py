@@ -1,23 +1,45 @@
 """What CPUID says: the features that are implemented and that programs may count on.
 
-Intel SDM volume 2, CPUID; AMD APM volume 3, appendix E. Announced is what the semantics implement and the co-simulation compares with a host:
-x86-64 with SSE3, SSSE3, SSE4.1 and the integer extensions; not SSE4.2, AVX, AES, XSAVE, RDRAND, so that libraries choose code it can run.
+Intel SDM volume 2, CPUID; AMD APM volume 3, appendix E. Announced is what the semantics implement: a row of the opcode map whose feature is
+not here gives #UD.
 """
 
 from __future__ import annotations
 
 VENDOR = b"TankenTanken"
 BRAND = b"tanken"
+A, B, C, D = range(4)
+BASIC, STRUCTURED, STRUCTURED_1, STATE_1, EXTENDED, SIZES = (1, 0), (7, 0), (7, 1), (0xD, 1), (0x8000_0001, 0), (0x8000_0008, 0)
 
-FEATURES_EDX = {"fpu": 0, "tsc": 4, "cx8": 8, "cmov": 15, "clflush": 19, "mmx": 23, "fxsr": 24, "sse": 25, "sse2": 26}
-FEATURES_ECX = {"sse3": 0, "ssse3": 9, "cx16": 13, "sse4.1": 19, "movbe": 22, "popcnt": 23}
-EXTENDED_EDX = {"syscall": 11, "nx": 20, "rdtscp": 27, "lm": 29}
-EXTENDED_ECX = {"lahf": 0, "lzcnt": 5}
-STRUCTURED_EBX = {"fsgsbase": 0, "bmi1": 3, "bmi2": 8, "adx": 19}  # leaf 7
+# feature as the map names it, or as the manuals do -> (leaf and subleaf, register, bit)
+FEATURES: dict[str, tuple[tuple[int, int], int, int]] = {
+    "x87": (BASIC, D, 0), "TSC": (BASIC, D, 4), "CX8": (BASIC, D, 8), "CMOV": (BASIC, D, 15), "CLFSH": (BASIC, D, 19), "MMX": (BASIC, D, 23),
+    "FXSR": (BASIC, D, 24), "SSE": (BASIC, D, 25), "SSE2": (BASIC, D, 26),
+    "SSE3": (BASIC, C, 0), "SSSE3": (BASIC, C, 9), "CX16": (BASIC, C, 13), "SSE4.1": (BASIC, C, 19), "MOVBE": (BASIC, C, 22),
+    "POPCNT": (BASIC, C, 23), "XSAVE": (BASIC, C, 26), "OSXSAVE": (BASIC, C, 27), "RDRAND": (BASIC, C, 30),
+    "FSGSBASE": (STRUCTURED, B, 0), "BMI1": (STRUCTURED, B, 3), "BMI2": (STRUCTURED, B, 8), "RDSEED": (STRUCTURED, B, 18),
+    "ADX": (STRUCTURED, B, 19), "CLFLUSHOPT": (STRUCTURED, B, 23), "CLWB": (STRUCTURED, B, 24),
+    "UMIP": (STRUCTURED, C, 2), "WAITPKG": (STRUCTURED, C, 5), "RDPID": (STRUCTURED, C, 22), "CLDEMOTE": (STRUCTURED, C, 25),
+    "MOVDIRI": (STRUCTURED, C, 27), "MOVDIR64B": (STRUCTURED, C, 28),
+    "RTM_ALWAYS_ABORT": (STRUCTURED, D, 11), "SERIALIZE": (STRUCTURED, D, 14),
+    "RAO-INT": (STRUCTURED_1, A, 3), "CMPCCXADD": (STRUCTURED_1, A, 7), "PREFETCHI": (STRUCTURED_1, D, 14),
+    "XSAVEOPT": (STATE_1, A, 0), "XSAVEC": (STATE_1, A, 1), "XGETBV_ECX1": (STATE_1, A, 2),
+    "SYSCALL": (EXTENDED, D, 11), "NX": (EXTENDED, D, 20), "RDTSCP": (EXTENDED, D, 27), "LM": (EXTENDED, D, 29),
+    "LAHF64": (EXTENDED, C, 0), "LZCNT": (EXTENDED, C, 5), "PREFETCHW": (EXTENDED, C, 8), "TBM": (EXTENDED, C, 21),
+    "CLZERO": (SIZES, B, 0),
+}  # fmt: skip
+SHARED = 0x0183_F3FF  # bits of leaf 1 EDX that AMD repeats in leaf 8000_0001
+# what the map calls by two names, at 128 and at 256 bits, and what needs no bit: reserved no-operations and the mode itself
+ANNOUNCED = frozenset(FEATURES) | {"", "RTM", "MPX", "CET_IBT"}
 
 
-def _word(bits: dict[str, int]) -> int:
-    return sum(1 << bit for bit in bits.values())
+def _words(leaf: tuple[int, int]) -> list[int]:
+    """EAX to EDX of the feature bits of a leaf."""
+    words = [0, 0, 0, 0]
+    for where, register, bit in FEATURES.values():
+        if where == leaf:
+            words[register] |= 1 << bit
+    return words
 
 
 def _text(data: bytes, first: int) -> tuple[int, int, int, int]:
@@ -30,18 +52,29 @@ def answer(leaf: int, subleaf: int) -> tuple[int, int, int, int]:
     """EAX, EBX, ECX, EDX; leaves there are none of give zeros, as AMD's processors do."""
     b, d, c = (int.from_bytes(VENDOR[at : at + 4], "little") for at in (0, 4, 8))
     if leaf == 0:
-        return 7, b, c, d
-    if leaf == 1:
-        signature, brand = 0x00000F00, 8 << 8 | 1 << 16  # family 15; CLFLUSH lines of 64 bytes, one processor
-        return signature, brand, _word(FEATURES_ECX), _word(FEATURES_EDX)
-    if leaf == 7 and subleaf == 0:
-        return 0, _word(STRUCTURED_EBX), 0, 0
+        return 0xD, b, c, d
     if leaf == 0x8000_0000:
         return 0x8000_0008, b, c, d
-    if leaf == 0x8000_0001:
-        return 0, 0, _word(EXTENDED_ECX), _word(EXTENDED_EDX) | _word(FEATURES_EDX) & 0x0183_F3FF
     if 0x8000_0002 <= leaf <= 0x8000_0004:
         return _text(BRAND.ljust(48, b"\0"), (leaf - 0x8000_0002) * 16)
-    if leaf == 0x8000_0008:
-        return 48 << 8 | 48, 0, 0, 0  # 48 linear, 48 physical address bits
-    return 0, 0, 0, 0
+    a, b, c, d = _words((leaf, subleaf if leaf in (7, 0xD) else 0))
+    if leaf == 1:  # family 15; CLFLUSH lines of 64 bytes, one processor
+        a, b = 0x00000F00, 8 << 8 | 1 << 16
+    elif leaf == 7 and subleaf == 0:
+        a = 1
+    elif leaf == 0xD:
+        return _state(subleaf, a)
+    elif leaf == 0x8000_0001:
+        d |= _words(BASIC)[D] & SHARED
+    elif leaf == 0x8000_0008:
+        a = 48 << 8 | 48  # linear and physical address bits
+    return a, b, c, d
+
+
+def _state(subleaf: int, features: int) -> tuple[int, int, int, int]:
+    """Leaf 0Dh: the components of XSAVE: x87 and SSE in 576 bytes, the upper halves of the vector registers behind them."""
+    if subleaf == 0:
+        return 7, 832, 832, 0
+    if subleaf == 1:
+        return features, 832, 0, 0
+    return (256, 576, 0, 0) if subleaf == 2 else (0, 0, 0, 0)

@@ -5,7 +5,7 @@ IEEE 754-2008 as x86 does it (Intel SDM volume 1, 4.8, 11.5 and appendix E): tin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 
 INVALID, DENORMAL, ZERO_DIVIDE, OVERFLOW, UNDERFLOW, INEXACT = (1 << bit for bit in range(6))
@@ -75,6 +75,8 @@ class Control:
     flush_to_zero: bool = False
     precision: int = 0  # digits of the significand, 0 for the format's own
     strict_underflow: bool = False  # tiny results count even where they are exact: underflow is unmasked
+    wrap_overflow: bool = False  # the x87's unmasked overflow and underflow: the exponent is brought back by 3 * 2**(its bits - 2)
+    wrap_underflow: bool = False
     larger_nan: bool = False  # of two NaNs take the quiet, else the larger one, as the x87 does; else the first
 
 
@@ -135,6 +137,10 @@ def rounded(sign: int, value: int, exponent: int, form: Format, control: Control
         return form.pack(sign, 0, 0), 0
     digits = control.precision or form.fraction + 1
     lowest = 1 - form.bias
+    if control.wrap_overflow or control.wrap_underflow:
+        wrapped = _wrapped(sign, value, exponent, form, control)
+        if wrapped:
+            return wrapped
     leading = exponent + value.bit_length() - 1
     quantum = max(leading, lowest) - digits + 1
     kept, lost = shift_rounded(value, quantum - exponent, sign, control.rounding)
@@ -152,6 +158,20 @@ def rounded(sign: int, value: int, exponent: int, form: Format, control: Control
         return (form.infinity(sign), OVERFLOW | INEXACT | AWAY) if away else (largest, OVERFLOW | INEXACT)
     field = kept if form.explicit else kept & (1 << form.fraction) - 1
     return form.pack(sign, biased, field), lost | (UNDERFLOW if tiny and (lost or control.strict_underflow) else 0)
+
+
+def _wrapped(sign: int, value: int, exponent: int, form: Format, control: Control) -> Result | None:
+    """The result of an unmasked overflow or underflow, None where there is neither."""
+    plain = replace(control, wrap_overflow=False, wrap_underflow=False, strict_underflow=control.wrap_underflow)
+    _, flags = rounded(sign, value, exponent, form, plain)
+    bias = 3 << form.exponent - 2
+    if flags & OVERFLOW and control.wrap_overflow:
+        bits, lost = rounded(sign, value, exponent - bias, form, plain)
+    elif flags & UNDERFLOW and control.wrap_underflow:
+        bits, lost = rounded(sign, value, exponent + bias, form, plain)
+    else:
+        return None
+    return bits, lost & ~(OVERFLOW | UNDERFLOW) | flags & (OVERFLOW | UNDERFLOW)
 
 
 def _stays_tiny(sign: int, value: int, exponent: int, leading: int, digits: int, lowest: int, control: Control) -> bool:

@@ -19,10 +19,14 @@ SYSTEM_FLAGS = Place("system_flags", 32)  # the bits of RFLAGS that are not one 
 FS_BASE, GS_BASE = Place("fs_base", 64), Place("gs_base", 64)
 SEGMENT = tuple(Place("segments", 16, n) for n in range(6))
 XMM = tuple(Place("xmm", 128, n) for n in range(16))
+UPPER = tuple(Place("upper", 128, n) for n in range(16))  # bits 128 to 255 of the vector registers
 MXCSR = Place("mxcsr", 32)
 FPU_CONTROL, FPU_STATUS, FPU_TOP = Place("fpu_control", 16), Place("fpu_status", 16), Place("fpu_top", 3)
 FPU_VALID = Place("fpu_valid", 8)  # bit n: physical register n holds something (FXSAVE's abridged tag word)
-PLACES = (*GPR, RIP, CF, PF, AF, ZF, SF, DF, OF, SYSTEM_FLAGS, FS_BASE, GS_BASE, *SEGMENT, *XMM, MXCSR, FPU_CONTROL, FPU_STATUS, FPU_TOP, FPU_VALID)
+FPU_OPCODE, FPU_IP, FPU_CS = Place("fpu_opcode", 16), Place("fpu_ip", 64), Place("fpu_cs", 16)  # of the last x87 instruction
+FPU_DP, FPU_DS = Place("fpu_dp", 64), Place("fpu_ds", 16)  # of its last memory operand
+ENTROPY = Place("entropy", 64)  # what the next RDRAND gives follows from it
+PLACES = (*GPR, RIP, CF, PF, AF, ZF, SF, DF, OF, SYSTEM_FLAGS, FS_BASE, GS_BASE, *SEGMENT, *XMM, *UPPER, MXCSR, FPU_CONTROL, FPU_STATUS, FPU_TOP, FPU_VALID, FPU_OPCODE, FPU_IP, FPU_CS, FPU_DP, FPU_DS, ENTROPY)
 
 FLAG_BITS = {"cf": 0, "pf": 2, "af": 4, "zf": 6, "sf": 7, "df": 10, "of": 11}
 FIXED = 0x202  # bit 1 always reads one; interrupts are on
@@ -46,8 +50,8 @@ class State:
     """One processor's registers; `copy()` is independent, equality is by value."""
 
     __slots__ = (  # noqa: RUF023  (in a reader's order)
-        "regs", "rip", "cf", "pf", "af", "zf", "sf", "df", "of", "system_flags", "fs_base", "gs_base", "segments", "xmm", "mxcsr",
-        "st", "fpu_control", "fpu_status", "fpu_top", "fpu_valid",
+        "regs", "rip", "cf", "pf", "af", "zf", "sf", "df", "of", "system_flags", "fs_base", "gs_base", "segments", "xmm", "upper", "mxcsr",
+        "st", "fpu_control", "fpu_status", "fpu_top", "fpu_valid", "fpu_opcode", "fpu_ip", "fpu_cs", "fpu_dp", "fpu_ds", "entropy",
     )  # fmt: skip
 
     rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15 = (Register(number) for number in range(16))
@@ -60,12 +64,15 @@ class State:
         self.fs_base = self.gs_base = 0
         self.segments = [0, 0x33, 0x2B, 0, 0, 0]  # Linux's user CS and SS
         self.xmm = [0] * 16
+        self.upper = [0] * 16
         self.mxcsr = 0x1F80
         self.st = [0] * 8  # physical registers R0..R7, 80 bits; ST(i) is R((TOP + i) mod 8)
         self.fpu_control = 0x37F
         self.fpu_status = 0  # without TOP, which stands apart
         self.fpu_top = 0
         self.fpu_valid = 0
+        self.fpu_opcode = self.fpu_ip = self.fpu_cs = self.fpu_dp = self.fpu_ds = 0
+        self.entropy = 0
 
     def copy(self) -> State:
         """An equal state that shares nothing."""

@@ -10,15 +10,17 @@ from functools import cache
 from importlib import import_module
 
 from tanken.isa.architecture import Machine
+from tanken.isa.x86.cpuid import ANNOUNCED
 from tanken.isa.x86.inst import Inst
 from tanken.isa.x86.semantics.execution import UD, Execution
 from tanken.isa.x86.semantics.registry import SEMANTICS, Semantic
+from tanken.notation.map import MapRow
 
 FAMILIES = (
-    "move", "alu", "shift", "multiply", "bits", "string", "control", "stack", "flags", "convert", "system",
-    "sse_move", "sse_integer", "sse_float", "legacy", "x87", "x87_state", "x87_more", "sse4",
+    "move", "alu", "shift", "multiply", "bits", "string", "descriptors", "control", "stack", "flags", "convert", "system",
+    "sse_move", "sse_integer", "sse_float", "legacy", "x87", "x87_state", "x87_more", "xsave", "sse4",
 )  # fmt: skip
-VEX_INTEGER = frozenset("andn bextr blsi blsmsk blsr bzhi mulx pdep pext rorx sarx shlx shrx".split())
+INTEGER_FEATURES = ("BMI1", "BMI2", "TBM", "CMPCCXADD")
 
 
 @cache
@@ -30,11 +32,15 @@ def _load() -> None:
 
 def find(inst: Inst) -> Semantic | None:
     """The function that says what `inst` does, None where there is none."""
+    return semantic_of(inst.row, inst.mnemonic) if inst.row is not None else None
+
+
+def semantic_of(row: MapRow, mnemonic: str) -> Semantic | None:
+    """The function for a row of the map and the name it has there."""
     _load()
-    row = inst.row
-    if row is None or ("vex" in row.section and inst.mnemonic not in VEX_INTEGER) or "xop" in row.section:
+    if row.section.startswith(("vex", "xop")) and row.feature not in INTEGER_FEATURES:
         return None
-    return SEMANTICS.get(row.attributes.get("sem") or inst.mnemonic)
+    return SEMANTICS.get(row.attributes.get("sem") or mnemonic)
 
 
 def execute(machine: Machine, inst: Inst) -> None:
@@ -45,7 +51,10 @@ def execute(machine: Machine, inst: Inst) -> None:
     assert inst.row is not None, "what is no row has a fault"
     if "cpl0" in inst.row.attributes:
         return execution.privileged()
+    if "BAD" in inst.row.operands:
+        return execution.fault(UD, f"{inst.code.hex(' ')}: {inst.text()} is never valid (opcodes.map:{inst.row.line})")
     semantic = find(inst)
     if semantic is None:
-        return execution.fault(UD, f"{inst.code.hex(' ')}: {inst.text()} is not implemented (opcodes.map:{inst.row.line})")
+        why = "is not implemented" if inst.row.feature in ANNOUNCED else f"belongs to {inst.row.feature}, which CPUID does not announce"
+        return execution.fault(UD, f"{inst.code.hex(' ')}: {inst.text()} {why} (opcodes.map:{inst.row.line})")
     semantic(execution)

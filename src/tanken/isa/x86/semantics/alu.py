@@ -9,8 +9,8 @@ from functools import partial
 
 from tanken.isa.architecture import Place
 from tanken.isa.x86.inst import Memory
-from tanken.isa.x86.semantics.execution import GP, Execution
-from tanken.isa.x86.semantics.flags import compare_flags, difference_flags, logic_flags, sum_flags
+from tanken.isa.x86.semantics.execution import GP, Execution, Location
+from tanken.isa.x86.semantics.flags import compare_flags, condition, difference_flags, logic_flags, sum_flags
 from tanken.isa.x86.semantics.registry import semantic
 from tanken.isa.x86.state import CF, OF, RAX, RBX, RCX, RDX, ZF
 
@@ -160,3 +160,33 @@ def adcx(x: Execution) -> None:
 @semantic("adox")
 def adox(x: Execution) -> None:
     _add_with(x, OF)
+
+
+def _aligned(x: Execution) -> Location:
+    """The memory operand, whose address must be a multiple of its size."""
+    target, operand = x.location(0), x.operands[0]
+    assert isinstance(operand, Memory)
+    x.fault(GP, "an address that is no multiple of the operand's size", ~(x.address(operand) & target.width // 8 - 1).is_zero(), 0)
+    return target
+
+
+@semantic("aadd", "aand", "aor", "axor")
+def remote(x: Execution) -> None:
+    """RAO-INT: memory changes, flags do not."""
+    target, b = _aligned(x), x.location(1).read()
+    a = target.read()
+    target.write({"aadd": a + b, "aand": a & b, "aor": a | b, "axor": a ^ b}[x.inst.mnemonic])
+
+
+COMPARED = {"z": "e", "nz": "ne", "nb": "ae", "nbe": "a", "nl": "ge", "le": "le", "nle": "g"}
+
+
+@semantic(*(f"cmp{no}{name}xadd" for no in ("", "n") for name in ("o", "b", "z", "be", "s", "p", "l", "le")))
+def compare_and_add(x: Execution) -> None:
+    """Memory against the second operand; where the condition then holds the third is added to it. The second gets what stood there."""
+    name = x.inst.mnemonic[3:-4]
+    target, wanted, addend = _aligned(x), x.location(1), x.location(2).read()
+    old, b = target.read(), wanted.read()
+    compare_flags(x, old, b)
+    target.write(condition(x, COMPARED.get(name, name)).select(old + addend, old))
+    wanted.write(old)

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from tanken.isa.architecture import Value
 from tanken.isa.x86.inst import Relative
+from tanken.isa.x86.semantics.descriptors import SS, check_code, far_target, is_far, load_segment
 from tanken.isa.x86.semantics.execution import GP, UD, Execution
 from tanken.isa.x86.semantics.flags import CONDITIONS, STATUS, condition
 from tanken.isa.x86.semantics.registry import semantic
-from tanken.isa.x86.state import AF, CF, CHANGEABLE, DF, FIXED, GPR, OF, PF, RAX, RCX, RSP, SF, SYSTEM_FLAGS, ZF
-
-USER_CODE, USER_STACK = 0x33, 0x2B  # Linux's selectors
+from tanken.isa.x86.state import AF, CF, CHANGEABLE, DF, FIXED, GPR, OF, PF, RAX, RCX, RSP, SEGMENT, SF, SYSTEM_FLAGS, ZF
 
 
 def _target(x: Execution) -> Value:
@@ -23,9 +22,7 @@ def _target(x: Execution) -> Value:
 
 @semantic("jmp")
 def jmp(x: Execution) -> None:
-    if "far" in (x.inst.row.attributes if x.inst.row else {}):
-        return x.fault(GP, "far jump: no other code segment to go to", code=0)
-    x.machine.jump(_target(x))
+    x.machine.jump(far_target(x) if is_far(x) else _target(x))
 
 
 @semantic(*("j" + name for name in CONDITIONS))
@@ -35,10 +32,13 @@ def jcc(x: Execution) -> None:
 
 @semantic("call")
 def call(x: Execution) -> None:
-    if "far" in (x.inst.row.attributes if x.inst.row else {}):
-        return x.fault(GP, "far call: no other code segment to go to", code=0)
-    target = _target(x)
-    x.push(x.constant(x.next, x.branch_width))
+    """A far one pushes the code segment first."""
+    if is_far(x):
+        target, width = far_target(x), x.width
+        x.push(x.get(SEGMENT[1]).fit(width))
+    else:
+        target, width = _target(x), x.branch_width
+    x.push(x.constant(x.next, width))
     x.machine.jump(target)
 
 
@@ -55,26 +55,26 @@ def ret(x: Execution) -> None:
     _release(x)
 
 
-def _check_selector(x: Execution, selector: Value, wanted: int) -> None:
-    x.fault(GP, "no such segment", ~selector.trunc(16).equals(wanted), 0)
-
-
 @semantic("retf")
 def retf(x: Execution) -> None:
     target, selector = x.pop(x.width), x.pop(x.width)
-    _check_selector(x, selector, USER_CODE)
+    x.fault(GP, "a return to another privilege level", ~(selector & 3).equals(3), 0)
+    check_code(x, selector)
     x.machine.jump(target.zext(64))
     _release(x)
 
 
 @semantic("iret")
 def iret(x: Execution) -> None:
-    w = x.width
-    target, code, flags, stack, segment = (x.pop(w) for _ in range(5))
-    _check_selector(x, code, USER_CODE)
-    _check_selector(x, segment, USER_STACK)
+    """Outside 64-bit mode the stack stays where it is."""
+    target, code, flags = (x.pop(x.width) for _ in range(3))
+    x.fault(GP, "a return to another privilege level", ~(code & 3).equals(3), 0)
+    if x.inst.mode == 64:
+        stack, segment = x.pop(x.width), x.pop(x.width)
+        load_segment(x, SS, segment.trunc(16))
+        x.set(GPR[RSP], stack.zext(64))
+    check_code(x, code)
     restore_flags(x, flags)
-    x.set(GPR[RSP], stack.zext(64))
     x.machine.jump(target.zext(64))
 
 

@@ -178,7 +178,10 @@ class Execution:
         """The linear address."""
         base = SEGMENT_BASE.get(operand.segment)
         offset = self.offset(operand)
-        return offset if base is None else offset + self.get(base)
+        if base is None:
+            return offset
+        linear = offset + self.get(base)
+        return linear if self.inst.mode == 64 else linear.trunc(32).zext(64)
 
     # -- stack
 

@@ -5,6 +5,7 @@ Intel SDM volume 2. Flags that the manual leaves undefined stay as they were.
 
 from __future__ import annotations
 
+from tanken.isa.architecture import Fault
 from tanken.isa.x86.semantics.execution import DE, Execution
 from tanken.isa.x86.semantics.flags import result_flags
 from tanken.isa.x86.semantics.registry import semantic
@@ -69,7 +70,8 @@ def bound(x: Execution) -> None:
 
 @semantic("into")
 def into(x: Execution) -> None:
-    x.fault(OVERFLOW, "INTO with the overflow flag set", x.get(OF))
+    """A trap: it is met behind the instruction."""
+    x.when(x.get(OF), lambda: x.leave(Fault(OVERFLOW, None, x.inst.address, "INTO with the overflow flag set")))
 
 
 @semantic("pusha")

@@ -5,53 +5,28 @@ Intel SDM volume 2.
 
 from __future__ import annotations
 
-from tanken.isa.architecture import Value
+from tanken.isa.architecture import Column
 from tanken.isa.x86.inst import Memory, Register
-from tanken.isa.x86.semantics.execution import GP, UD, Execution
+from tanken.isa.x86.semantics.descriptors import to_segment
+from tanken.isa.x86.semantics.execution import GP, SEGMENT_BASE, UD, Execution
 from tanken.isa.x86.semantics.flags import CONDITIONS, condition
 from tanken.isa.x86.semantics.registry import semantic
-from tanken.isa.x86.state import FS_BASE, GPR, GS_BASE, RAX, RBX, SEGMENT
+from tanken.isa.x86.state import GPR, RAX, RBX
 
 
-@semantic("mov", "movnti")
+@semantic("mov", "movnti", "movdiri")
 def mov(x: Execution) -> None:
-    """Of a segment register into a general one: zero-extended; into one: see `_load_segment`."""
+    """Of a segment register into a general one: zero-extended; into one: see `descriptors`."""
     target, source = x.operands[0], x.operands[1]
     if any(isinstance(operand, Register) and operand.file == "seg" and operand.number & 7 > 5 for operand in (target, source)):
         return x.fault(UD, "there are six segment registers")
     if isinstance(target, Register) and target.file == "seg":
-        _load_segment(x, target.number & 7)
+        to_segment(x, target.number & 7)
     elif isinstance(source, Register) and source.file == "seg":
         where = x.location(0)
         where.write(x.location(1).read().fit(where.width))
     else:
         x.location(0).write(x.location(1).read())
-
-
-def _load_segment(x: Execution, number: int) -> None:
-    """Only the selectors a Linux program meets: null, its own; another is #GP. FS and GS keep no base with a null one."""
-    if number == 1:
-        return x.fault(UD, "MOV to CS")
-    _put_segment(x, number, x.location(1, 16).read())
-
-
-def _put_segment(x: Execution, number: int, selector: Value) -> None:
-    usable = (selector & 0xFFFC).is_zero() | selector.equals(0x2B)
-    if number == 2:
-        usable = selector.equals(0x2B)
-    x.fault(GP, "no such segment", ~usable, 0)
-    x.set(SEGMENT[number], selector)
-    if number in (4, 5):
-        x.set(FS_BASE if number == 4 else GS_BASE, x.constant(0, 64))
-
-
-@semantic("lss", "lds", "les", "lfs", "lgs")
-def load_far(x: Execution) -> None:
-    """An offset and above it a selector, which must be one that can be loaded."""
-    target, number = x.location(0), {"e": 0, "s": 2, "d": 3, "f": 4, "g": 5}[x.inst.mnemonic[1]]
-    pointer = x.location(1, target.width + 16).read()
-    _put_segment(x, number, pointer.bits(target.width, 16))
-    target.write(pointer.trunc(target.width))
 
 
 @semantic("movzx")
@@ -106,11 +81,6 @@ def movbe(x: Execution) -> None:
     x.location(0).write(x.location(1).read().bswap())
 
 
-@semantic("movdiri")
-def movdiri(x: Execution) -> None:
-    x.location(0).write(x.location(1).read())
-
-
 @semantic("xlat")
 def xlat(x: Execution) -> None:
     operand = x.operands[0]
@@ -120,6 +90,29 @@ def xlat(x: Execution) -> None:
     offset = x.get(GPR[RBX]) + al.read().zext(64)
     segment = x.address(operand) - x.offset(operand)
     al.write(x.machine.load(segment + offset.trunc(size).zext(64), 1))
+
+
+@semantic("movdir64b")
+def movdir64b(x: Execution) -> None:
+    """64 bytes to the address in the first operand, a multiple of 64 in ES's segment."""
+    target, source = x.location(0).read().zext(64), x.operands[1]
+    assert isinstance(source, Memory)
+    x.fault(GP, "MOVDIR64B wants an address that is a multiple of 64", ~(target & 63).is_zero(), 0)
+    start = x.address(source)
+    halves = [x.machine.load(start + at, 16) for at in range(0, 64, 16)]
+    for number, value in enumerate(halves):
+        x.machine.store(target + number * 16, value)
+
+
+@semantic("clzero")
+def clzero(x: Execution) -> None:
+    """The line of 64 bytes that rAX points into."""
+    segment, size = SEGMENT_BASE.get(x.inst.columns[Column.MEMORY] >> 24 & 255), x.inst.address_size * 8
+    start = x.register(RAX, size).read().zext(64)
+    if segment is not None:
+        start = start + x.get(segment)
+    for at in range(0, 64, 16):
+        x.machine.store((start & -64) + at, x.constant(0, 128))
 
 
 @semantic("lfence", "mfence", "sfence")
@@ -135,8 +128,8 @@ def flush(x: Execution) -> None:
 
 @semantic(
     "nop", "pause", "endbr64", "endbr32", "prefetch", "prefetchw", "prefetchwt1", "prefetchnta", "prefetcht0", "prefetcht1", "prefetcht2",
-    "prefetchit0", "prefetchit1", "cldemote", "serialize", "fwait",
-    "fnop", "bndcl", "bndcn", "bndcu", "bndldx", "bndmk", "bndmov", "bndstx", "rdsspq", "rdsspd", "incsspd", "incsspq",
+    "prefetchit0", "prefetchit1", "cldemote", "serialize",
+    "bndcl", "bndcn", "bndcu", "bndldx", "bndmk", "bndmov", "bndstx", "rdsspq", "rdsspd", "incsspd", "incsspq",
 )  # fmt: skip
 def nothing(x: Execution) -> None:
     """Hints, fences, and what does nothing where its feature (shadow stacks) is off."""

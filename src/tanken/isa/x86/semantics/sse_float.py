@@ -232,12 +232,11 @@ def convert_lanes(x: Execution) -> None:
     """Two lanes that leave the upper half of a vector register free clear it; CVTPI2PS leaves it as it was."""
     source, wide, function, count = PACKED[x.inst.mnemonic]
     floats = Floats(x)
-    mmx = uses_mmx(x)
+    if uses_mmx(x):
+        enter_mmx(x)
     read = vector(x, 1).read() if source * count == 128 else x.location(1, 64).read()
     results = [floats.apply(function, wide, lane) for lane in split(read.trunc(source * count), source)]
     floats.end()
-    if mmx:
-        enter_mmx(x)
     whole = join(results)
     target = x.location(0, 64 if x.inst.mnemonic == "cvtpi2ps" else 0)
     target.write(whole.fit(target.width))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from tanken.isa.architecture import LaneOperation, Value
 from tanken.isa.x86.semantics.execution import Execution
 from tanken.isa.x86.semantics.registry import semantic
-from tanken.isa.x86.semantics.vectors import enter_mmx, join, split, uses_mmx, vector
+from tanken.isa.x86.semantics.vectors import enter_mmx, join, split, uses_mmx, vector, wait_for_x87
 from tanken.isa.x86.state import AF, CF, FPU_TOP, FPU_VALID, OF, PF, SF, ZF
 
 # mnemonic -> (operation, bits of a lane)
@@ -224,5 +224,6 @@ def ptest(x: Execution) -> None:
 def emms(x: Execution) -> None:
     """The x87 registers are empty again; TOP becomes 0."""
     x.no_operand_prefix()
+    wait_for_x87(x)
     x.set(FPU_TOP, x.constant(0, 3))
     x.set(FPU_VALID, x.constant(0, 8))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from tanken.isa.x86.inst import Register
 from tanken.isa.x86.semantics.control import restore_flags
-from tanken.isa.x86.semantics.execution import GP, Execution
+from tanken.isa.x86.semantics.descriptors import load_segment
+from tanken.isa.x86.semantics.execution import Execution
 from tanken.isa.x86.semantics.flags import packed_flags
 from tanken.isa.x86.semantics.registry import semantic
-from tanken.isa.x86.state import FS_BASE, GPR, GS_BASE, RBP, RSP
+from tanken.isa.x86.state import RBP
 
 
 @semantic("push")
@@ -25,11 +26,7 @@ def pop(x: Execution) -> None:
     value = x.pop(x.width)
     target = x.operands[0]
     if isinstance(target, Register) and target.file == "seg":
-        selector = value.trunc(16)
-        x.fault(GP, "no such segment", ~((selector & 0xFFFC).is_zero() | selector.equals(0x2B)), 0)
-        x.location(0).write(selector)
-        if target.number in (4, 5):
-            x.set(FS_BASE if target.number == 4 else GS_BASE, x.constant(0, 64))
+        load_segment(x, target.number, value.trunc(16))
     else:
         x.location(0).write(value)
 
@@ -48,21 +45,20 @@ def popf(x: Execution) -> None:
 def enter(x: Execution) -> None:
     """The nesting level is known when decoding: each level copies one frame pointer."""
     size, level = x.immediate(0) or 0, (x.immediate(1) or 0) % 32
-    w = x.width
-    rbp, rsp = x.register(RBP, w), GPR[RSP]
+    w, stack, rbp = x.width, x.stack, x.register(RBP, x.width)
     x.push(rbp.read())
-    frame = x.get(rsp)
+    frame = stack.read()
     for above in range(1, level):
-        x.push(x.machine.load(x.get(GPR[RBP]) - above * (w // 8), w // 8))
+        link = x.register(RBP, stack.width).read() - above * (w // 8)
+        x.push(x.machine.load(link.zext(64), w // 8))
     if level:
         x.push(frame.trunc(w))
-    bottom = x.get(rsp) - size
-    x.set(rsp, bottom)
+    bottom = stack.read() - size
+    stack.write(bottom)
     rbp.write(frame.trunc(w))
 
 
 @semantic("leave")
 def leave(x: Execution) -> None:
-    rbp = x.register(RBP, x.width)
-    x.set(GPR[RSP], x.get(GPR[RBP]))
-    rbp.write(x.pop(x.width))
+    x.stack.write(x.register(RBP, x.stack.width).read())
+    x.register(RBP, x.width).write(x.pop(x.width))

@@ -10,7 +10,7 @@ from tanken.isa.x86.cpuid import answer
 from tanken.isa.x86.semantics.execution import GP, UD, Execution
 from tanken.isa.x86.semantics.flags import packed_flags
 from tanken.isa.x86.semantics.registry import semantic
-from tanken.isa.x86.state import FS_BASE, GPR, GS_BASE, RAX, RBX, RCX, RDX, ZF
+from tanken.isa.x86.state import AF, CF, ENTROPY, FS_BASE, GPR, GS_BASE, OF, PF, RAX, RBX, RCX, RDX, SF, ZF
 
 
 @semantic("syscall")
@@ -100,14 +100,38 @@ def hidden(x: Execution) -> None:
     x.privileged()
 
 
-@semantic("lar", "lsl", "verr", "verw")
-def no_descriptor(x: Execution) -> None:
-    """No descriptor can be looked at: ZF clear, the target as it was."""
-    x.location(len(x.operands) - 1).read()
-    x.set(ZF, x.constant(0, 1))
+@semantic("rdrand", "rdseed")
+def random_number(x: Execution) -> None:
+    """Always there. A sequence that the entropy in the state decides, so that a run can be repeated (Steele, Lea, Flood: SplitMix64)."""
+    state = x.get(ENTROPY) + 0x9E37_79B9_7F4A_7C15
+    x.set(ENTROPY, state)
+    mixed = (state ^ state >> 30) * 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ mixed >> 27) * 0x94D0_49BB_1331_11EB
+    target = x.location(0)
+    target.write((mixed ^ mixed >> 31).trunc(target.width))
+    _carry_only(x, 1)
 
 
-@semantic("xgetbv", "rdpkru", "wrpkru", "monitor", "mwait", "monitorx", "mwaitx", "getsec")
+def _carry_only(x: Execution, carry: int) -> None:
+    x.set(CF, x.constant(carry, 1))
+    for flag in (OF, SF, ZF, AF, PF):
+        x.set(flag, x.constant(0, 1))
+
+
+@semantic("umonitor")
+def umonitor(x: Execution) -> None:
+    """Faults as a load of the byte does."""
+    x.machine.load(x.location(0).read().zext(64), 1)
+
+
+@semantic("umwait", "tpause")
+def user_wait(x: Execution) -> None:
+    """The wait ends at once, before any limit of time."""
+    x.fault(GP, "reserved bits of the wait's kind", ~(x.location(0).read() & ~1).is_zero(), 0)
+    _carry_only(x, 0)
+
+
+@semantic("rdpkru", "wrpkru", "monitor", "mwait", "monitorx", "mwaitx", "getsec")
 def disabled(x: Execution) -> None:
     """What the operating system would have to turn on first, or keeps to itself."""
     x.fault(UD, x.inst.text() + ": not enabled")

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from tanken.isa.architecture import Value
 from tanken.isa.x86.inst import Memory, Register
-from tanken.isa.x86.semantics.execution import GP, Execution, Location
-from tanken.isa.x86.state import FPU_TOP, FPU_VALID
+from tanken.isa.x86.semantics.execution import GP, MF, Execution, Location
+from tanken.isa.x86.state import FPU_STATUS, FPU_TOP, FPU_VALID
 
 
 def vector(x: Execution, number: int, aligned: bool = True) -> Location:
@@ -28,8 +28,13 @@ def uses_mmx(x: Execution) -> bool:
     return any(isinstance(operand, Register) and operand.file == "mm" for operand in x.operands)
 
 
+def wait_for_x87(x: Execution) -> None:
+    x.fault(MF, "an x87 exception is pending", x.get(FPU_STATUS).bit(7))
+
+
 def enter_mmx(x: Execution) -> None:
-    """Any MMX instruction but EMMS turns the x87 stack into eight used registers with TOP 0 (SDM volume 1, 9.5.2)."""
+    """Any MMX instruction but EMMS turns the x87 stack into eight used registers with TOP 0 (SDM volume 1, 9.5.2); it waits."""
+    wait_for_x87(x)
     x.set(FPU_TOP, x.constant(0, 3))
     x.set(FPU_VALID, x.constant(255, 8))
 

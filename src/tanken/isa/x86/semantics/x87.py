@@ -1,7 +1,8 @@
 """x87: loads, stores, arithmetic, comparison, constants and the register stack; transcendental functions are not here.
 
 Intel SDM volume 1, chapter 8, and volume 2. Exceptions are recorded in the status word; where one is unmasked the next waiting instruction
-raises #MF, but the result is delivered as if it were masked.
+raises #MF. An unmasked invalid operation, denormal operand or division by zero leaves registers, stack and memory as they were; an unmasked
+overflow or underflow gives a register a result with its exponent brought back, and memory none (8.5).
 """
 
 from __future__ import annotations
@@ -12,9 +13,27 @@ from decimal import Decimal, localcontext
 from tanken.isa.architecture import Value
 from tanken.isa.x86 import ieee754 as F
 from tanken.isa.x86.inst import Memory, Register
-from tanken.isa.x86.semantics.execution import MF, Execution
+from tanken.isa.x86.semantics.execution import Execution
 from tanken.isa.x86.semantics.registry import semantic
-from tanken.isa.x86.state import AF, CF, FPU_CONTROL, FPU_STATUS, FPU_TOP, FPU_VALID, OF, PF, SF, ZF
+from tanken.isa.x86.semantics.vectors import wait_for_x87
+from tanken.isa.x86.state import (
+    AF,
+    CF,
+    FPU_CONTROL,
+    FPU_CS,
+    FPU_DP,
+    FPU_DS,
+    FPU_IP,
+    FPU_OPCODE,
+    FPU_STATUS,
+    FPU_TOP,
+    FPU_VALID,
+    OF,
+    PF,
+    SEGMENT,
+    SF,
+    ZF,
+)  # fmt: skip
 
 STACK_FAULT, ERROR, C0, C1, C2, C3, BUSY = 1 << 6, 1 << 7, 1 << 8, 1 << 9, 1 << 10, 1 << 14, 1 << 15
 PRECISIONS = {0: 24, 1: 64, 2: 53, 3: 64}
@@ -24,7 +43,13 @@ Function = Callable[..., tuple[int, ...]]
 
 def control_of(word: int, precise: bool = False) -> F.Control:
     """What the control word says; only arithmetic minds the precision."""
-    return F.Control(word >> 10 & 3, precision=0 if precise else PRECISIONS[word >> 8 & 3] % 64, larger_nan=True)
+    digits = 0 if precise else PRECISIONS[word >> 8 & 3] % 64
+    return F.Control(word >> 10 & 3, precision=digits, larger_nan=True, wrap_overflow=not word & 8, wrap_underflow=not word & 16)
+
+
+def memory_control(word: int) -> F.Control:
+    """For results that go to memory, where nothing is brought back."""
+    return F.Control(word >> 10 & 3, larger_nan=True, strict_underflow=not word & 16)
 
 
 def _widen(bits: int, kind: str) -> tuple[int, int]:
@@ -62,7 +87,7 @@ def _load(b: int, kind: str) -> F.Result:
 
 
 def _store(a: int, form: F.Format, word: int) -> F.Result:
-    bits, flags = F.convert(a, F.EXTENDED, form, control_of(word, True))
+    bits, flags = F.convert(a, F.EXTENDED, form, memory_control(word))
     return bits, flags & ~F.DENORMAL
 
 
@@ -146,12 +171,13 @@ FUNCTIONS = _functions()
 class Fpu:
     """The register stack during one instruction, and its exceptions, which `end` puts into the status word."""
 
-    def __init__(self, x: Execution, waits: bool = True) -> None:
-        self.x, self.control = x, x.get(FPU_CONTROL)
+    def __init__(self, x: Execution, waits: bool = True, steers: bool = False) -> None:
+        """`steers`: a control instruction, which the pointers to the last instruction do not mind."""
+        self.x, self.steers, self.control = x, steers, x.get(FPU_CONTROL)
         self.status, self.top, self.valid = x.get(FPU_STATUS), x.get(FPU_TOP), x.get(FPU_VALID)
         self.flags = x.constant(0, 16)
         if waits:
-            x.fault(MF, "an x87 exception is pending", self.status.bit(7))
+            wait_for_x87(x)
 
     def index(self, number: int) -> Value:
         return self.top + number
@@ -176,31 +202,59 @@ class Fpu:
         self.flags = self.flags.bit(6).select(self.flags, flags)
         return result
 
+    def stopped(self, mask: int = F.INVALID | F.DENORMAL | F.ZERO_DIVIDE) -> Value:
+        """Whether an unmasked exception of `mask` keeps the instruction from its result."""
+        return ~(self.flags & ~self.control & mask).is_zero()
+
     def write(self, number: int, value: Value) -> None:
-        self.x.machine.set_at("st", self.index(number), value)
-        self.valid = self.valid | self.x.constant(1, 8) << self.index(number).zext(8)
+        stopped, index = self.stopped(), self.index(number)
+        self.x.machine.set_at("st", index, stopped.select(self.raw(number), value))
+        self.valid = stopped.select(self.valid, self.valid | self.x.constant(1, 8) << index.zext(8))
 
     def push(self, value: Value) -> None:
         """Onto the stack; where the place is taken the default NaN instead."""
         taken = (self.valid >> (self.top - 1).zext(8)).trunc(1)
         self.flags = (taken & ~self.flags.bit(6)).select(F.INVALID | STACK_FAULT | C1, self.flags)
-        self.top = self.top - 1
+        stopped = self.stopped()
+        self.top = self.top - (~stopped).zext(3)
         self.write(0, taken.select(NAN, value))
 
-    def pop(self, count: int = 1) -> None:
+    def pop(self, count: int = 1, mask: int = F.INVALID | F.DENORMAL | F.ZERO_DIVIDE) -> None:
+        stopped = self.stopped(mask)
         for _ in range(count):
-            self.valid = self.valid & ~(self.x.constant(1, 8) << self.top.zext(8))
-            self.top = self.top + 1
+            self.valid = stopped.select(self.valid, self.valid & ~(self.x.constant(1, 8) << self.top.zext(8)))
+            self.top = stopped.select(self.top, self.top + 1)
+
+    def keep_c1(self) -> None:
+        """For `end(mask=0)`: C1 changes only where the stack is at fault."""
+        self.status = self.flags.bit(6).select(self.status & ~C1, self.status)
 
     def end(self, conditions: Value | None = None, mask: int = C1) -> None:
         """Record: the condition bits in `mask` are this instruction's, the others stay."""
         x = self.x
+        before = F.INVALID | F.DENORMAL | F.ZERO_DIVIDE | STACK_FAULT
+        self.flags = (self.stopped() & ~self.flags.bit(6)).select(self.flags & before, self.flags)
         flags = self.flags if conditions is None else self.flags | conditions
         status = self.status & ~mask | flags
         pending = ~(status & ~self.control & 63).is_zero()
         x.set(FPU_STATUS, pending.select(status | (ERROR | BUSY), status))
         x.set(FPU_TOP, self.top)
         x.set(FPU_VALID, self.valid)
+        if not self.steers:
+            remember(x)
+
+
+def remember(x: Execution) -> None:
+    """Keep where the instruction stands, its opcode and its memory operand (SDM volume 1, 8.1.8 and 8.1.9)."""
+    code = x.inst.code
+    at = next(n for n, byte in enumerate(code) if 0xD8 <= byte <= 0xDF)
+    x.set(FPU_OPCODE, x.constant((code[at] & 7) << 8 | code[at + 1], 16))
+    x.set(FPU_IP, x.constant(x.inst.address, 64))
+    x.set(FPU_CS, x.get(SEGMENT[1]))
+    operand = x.operands[0] if x.operands else None
+    if isinstance(operand, Memory):
+        x.set(FPU_DP, x.offset(operand))
+        x.set(FPU_DS, x.get(SEGMENT[operand.segment]))
 
 
 def kind_of(x: Execution) -> str:
@@ -259,20 +313,24 @@ def store(x: Execution) -> None:
     else:
         _store_memory(x, fpu, usable, value)
     if name.endswith("p"):
-        fpu.pop()
+        fpu.pop(mask=STORING)
     fpu.end()
+
+
+STORING = F.INVALID | F.DENORMAL | F.ZERO_DIVIDE | F.OVERFLOW | F.UNDERFLOW  # these keep a result from memory
 
 
 def _store_memory(x: Execution, fpu: Fpu, usable: Value, value: Value) -> None:
     kind, target = kind_of(x), x.location(0)
     width = target.width
     if kind == "f80":
-        return target.write(usable.select(value, x.constant(NAN, 80)))
+        return x.when(~fpu.stopped(), lambda: target.write(usable.select(value, x.constant(NAN, 80))))
     how = "cut" if x.inst.mnemonic == "fisttp" else "store"
     result = fpu.apply(f"x87_{how}_{kind}", width, value, fpu.control)
     form = F.SINGLE if width == 32 else F.DOUBLE
     indefinite = 1 << width - 1 if kind[0] == "i" else form.default_nan()
-    target.write(usable.select(result, x.constant(indefinite, width)))
+    fpu.flags = fpu.stopped(F.OVERFLOW | F.UNDERFLOW).select(fpu.flags & ~(F.INEXACT | C1), fpu.flags)
+    x.when(~fpu.stopped(STORING), lambda: target.write(usable.select(result, x.constant(indefinite, width))))
 
 
 @semantic(*CONSTANTS)
@@ -360,5 +418,5 @@ def compare_flags(x: Execution) -> None:
     for flag in (OF, SF, AF):
         x.set(flag, x.constant(0, 1))
     fpu.pop(int(name.endswith("p")))
-    fpu.status = fpu.flags.bit(6).select(fpu.status & ~C1, fpu.status)
+    fpu.keep_c1()
     fpu.end(mask=0)

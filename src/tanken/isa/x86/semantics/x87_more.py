@@ -1,6 +1,6 @@
 """x87: remainders, FXTRACT, and the environment in memory (FNSTENV FLDENV FNSAVE FRSTOR).
 
-Intel SDM volume 1, 8.1.10, and volume 2. Instruction and operand pointers are not kept and are stored as 0.
+Intel SDM volume 1, 8.1.10, and volume 2.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tanken.isa.x86.semantics.execution import Execution
 from tanken.isa.x86.semantics.registry import semantic
 from tanken.isa.x86.semantics.x87 import C0, C1, C2, C3, FUNCTIONS, NAN, Fpu
 from tanken.isa.x86.semantics.x87_state import _summary, reset, status_word
-from tanken.isa.x86.state import FPU_CONTROL, FPU_STATUS, FPU_TOP, FPU_VALID
+from tanken.isa.x86.state import FPU_CONTROL, FPU_CS, FPU_DP, FPU_DS, FPU_IP, FPU_OPCODE, FPU_STATUS, FPU_TOP, FPU_VALID
 
 FOUND = 1 << 15  # beside the exceptions: there is a quotient, whose digits go to C0, C3 and C1
 
@@ -110,13 +110,18 @@ def _area(x: Execution) -> tuple[Value, int]:
 
 
 def _store_environment(x: Execution, address: Value, step: int) -> None:
-    fpu, machine = Fpu(x, waits=False), x.machine
+    fpu, machine = Fpu(x, waits=False, steers=True), x.machine
     tags = x.constant(0, 16)
     for number in range(8):
         register = machine.get_at("st", x.constant(number, 3), 80)
         (tag,) = machine.apply(_tag, (16,), register)
         tags = tags | fpu.valid.bit(number).select(tag, x.constant(3, 16)) << 2 * number
-    words = (x.get(FPU_CONTROL), status_word(x), tags, *[x.constant(0, 16)] * 4)
+    at, data, opcode = x.get(FPU_IP), x.get(FPU_DP), x.get(FPU_OPCODE)
+    if step == 2:
+        last = (at.trunc(16), x.get(FPU_CS), data.trunc(16), x.get(FPU_DS))
+    else:
+        last = (at.trunc(32), x.get(FPU_CS).below_high(opcode), data.trunc(32), x.get(FPU_DS).zext(32))
+    words = (x.get(FPU_CONTROL), status_word(x), tags, *last)
     for number, word in reversed(list(enumerate(words))):
         upper = 0xFFFF_0000 if number in (0, 1, 2, 6) else 0
         machine.store(address + number * step, word if step == 2 else word.zext(32) | upper)
@@ -125,7 +130,7 @@ def _store_environment(x: Execution, address: Value, step: int) -> None:
 def _load_environment(x: Execution, address: Value, step: int) -> Value:
     """TOP as it then is."""
     control, status, tags = (x.machine.load(address + number * step, 2) for number in range(3))
-    x.machine.load(address + 6 * step, step)
+    at, code, data, segment = (x.machine.load(address + number * step, step) for number in range(3, 7))
     control = control & 0x1F7F | 0x40
     valid = x.constant(0, 8)
     for number in range(8):
@@ -135,6 +140,11 @@ def _load_environment(x: Execution, address: Value, step: int) -> Value:
     x.set(FPU_STATUS, _summary(status & ~0x3800, control))
     x.set(FPU_TOP, top)
     x.set(FPU_VALID, valid)
+    x.set(FPU_IP, at.zext(64))
+    x.set(FPU_DP, data.zext(64))
+    x.set(FPU_CS, code.trunc(16))
+    x.set(FPU_DS, segment.trunc(16))
+    x.set(FPU_OPCODE, code.bits(16, 11).zext(16) if step == 4 else x.constant(0, 16))
     return top
 
 
@@ -149,13 +159,13 @@ def fnstenv(x: Execution) -> None:
 
 @semantic("fldenv")
 def fldenv(x: Execution) -> None:
-    Fpu(x)
+    Fpu(x, steers=True)
     _load_environment(x, *_area(x))
 
 
 @semantic("fnsave")
 def fnsave(x: Execution) -> None:
-    (address, step), fpu = _area(x), Fpu(x, waits=False)
+    (address, step), fpu = _area(x), Fpu(x, waits=False, steers=True)
     for number in reversed(range(8)):
         x.machine.store(address + (7 * step + 10 * number), fpu.raw(number))
     _store_environment(x, address, step)
@@ -164,7 +174,7 @@ def fnsave(x: Execution) -> None:
 
 @semantic("frstor")
 def frstor(x: Execution) -> None:
-    Fpu(x)
+    Fpu(x, steers=True)
     address, step = _area(x)
     values = [x.machine.load(address + (7 * step + 10 * number), 10) for number in range(8)]
     top = _load_environment(x, address, step)
