@@ -38,12 +38,14 @@ class _Maker:
     def place(self) -> int:
         """An address in the data page, now and then at its ends."""
         rng = self.rng
+        if self.inst.row is not None and self.inst.row.feature == "SHA":
+            return DATA + (rng.randrange(256, DATA_SIZE - 256) & -16)  # the host's, against the SDM, are content with any address
         if rng.random() < 0.04:
             return DATA + rng.choice((-3, DATA_SIZE - 3, DATA_SIZE, -40))
         return DATA + (rng.randrange(256, DATA_SIZE - 256) & (-16 if rng.random() < 0.75 else -1))
 
     def target(self) -> int:
-        return CODE_PAGE + self.rng.randrange(64, 4000)
+        return CODE_PAGE + self.rng.choice((self.rng.randrange(64, 2000), self.rng.randrange(2100, 4000)))
 
     def selector(self) -> int:
         """Of a code segment, mostly the mode's own."""
@@ -199,7 +201,7 @@ def _return_target(m: _Maker, address: int | None) -> None:
 def _far_return(m: _Maker, address: int | None) -> None:
     size, stack = m.inst.operand_size, m.case.regs[4]
     m.patch(stack, m.target(), size)
-    m.patch(stack + size, m.selector(), size)
+    m.patch(stack + size, m.selector() if not m.inst.operands else 0x33 if m.inst.mode == 64 else 0x23, size)
     m.patch(stack + 2 * size, m.rng.getrandbits(32) & 0x0020_0CD5, size)
     m.patch(stack + 3 * size, m.place(), size)
     m.patch(stack + 4 * size, m.rng.choice((0x2B, 0x2B, 0x2B, 0x23, 0)), size)

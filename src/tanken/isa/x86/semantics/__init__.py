@@ -18,7 +18,7 @@ from tanken.notation.map import MapRow
 
 FAMILIES = (
     "move", "alu", "shift", "multiply", "bits", "string", "descriptors", "control", "stack", "flags", "convert", "system",
-    "sse_move", "sse_integer", "sse_float", "legacy", "x87", "x87_state", "x87_more", "xsave", "sse4",
+    "sse_move", "sse_integer", "sse_float", "legacy", "x87", "x87_state", "x87_more", "xsave", "sse4", "sse42", "crypto",
 )  # fmt: skip
 INTEGER_FEATURES = ("BMI1", "BMI2", "TBM", "CMPCCXADD")
 

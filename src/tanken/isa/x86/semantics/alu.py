@@ -92,7 +92,7 @@ def not_(x: Execution) -> None:
 def logic(x: Execution) -> None:
     target, b = x.location(0), x.location(1).read()
     a = target.read()
-    result = {"and": a.__and__, "or": a.__or__, "xor": a.__xor__}[x.inst.mnemonic](b)
+    result = {"and": a.__and__, "or": a.__or__, "xor": a.__xor__}[x.mnemonic](b)
     target.write(result)
     logic_flags(x, result)
 
@@ -131,7 +131,7 @@ def cmpxchg(x: Execution) -> None:
 def cmpxchg_pair(x: Execution) -> None:
     operand = x.operands[0]
     assert isinstance(operand, Memory)
-    half = 64 if x.inst.mnemonic == "cmpxchg16b" else 32
+    half = 64 if x.mnemonic == "cmpxchg16b" else 32
     address = x.address(operand)
     if half == 64:
         x.fault(GP, "CMPXCHG16B wants an address that is a multiple of 16", ~(address & 15).is_zero(), 0)
@@ -175,7 +175,7 @@ def remote(x: Execution) -> None:
     """RAO-INT: memory changes, flags do not."""
     target, b = _aligned(x), x.location(1).read()
     a = target.read()
-    target.write({"aadd": a + b, "aand": a & b, "aor": a | b, "axor": a ^ b}[x.inst.mnemonic])
+    target.write({"aadd": a + b, "aand": a & b, "aor": a | b, "axor": a ^ b}[x.mnemonic])
 
 
 COMPARED = {"z": "e", "nz": "ne", "nb": "ae", "nbe": "a", "nl": "ge", "le": "le", "nle": "g"}
@@ -184,7 +184,7 @@ COMPARED = {"z": "e", "nz": "ne", "nb": "ae", "nbe": "a", "nl": "ge", "le": "le"
 @semantic(*(f"cmp{no}{name}xadd" for no in ("", "n") for name in ("o", "b", "z", "be", "s", "p", "l", "le")))
 def compare_and_add(x: Execution) -> None:
     """Memory against the second operand; where the condition then holds the third is added to it. The second gets what stood there."""
-    name = x.inst.mnemonic[3:-4]
+    name = x.mnemonic[3:-4]
     target, wanted, addend = _aligned(x), x.location(1), x.location(2).read()
     old, b = target.read(), wanted.read()
     compare_flags(x, old, b)

@@ -30,7 +30,7 @@ def bit_test(x: Execution) -> None:
     target, number = _bit_operand(x)
     value = target.read()
     bit = x.constant(1, target.width) << number
-    changed = {"bt": None, "bts": value | bit, "btr": value & ~bit, "btc": value ^ bit}[x.inst.mnemonic]
+    changed = {"bt": None, "bts": value | bit, "btr": value & ~bit, "btc": value ^ bit}[x.mnemonic]
     if changed is not None:
         target.write(changed)
     x.set(CF, value.bit(number))
@@ -39,7 +39,7 @@ def bit_test(x: Execution) -> None:
 @semantic("bsf", "bsr")
 def bit_scan(x: Execution) -> None:
     target, value = x.location(0), x.location(1).read()
-    found = value.ctz() if x.inst.mnemonic == "bsf" else value.clz() ^ target.width - 1
+    found = value.ctz() if x.mnemonic == "bsf" else value.clz() ^ target.width - 1
     x.when(~value.is_zero(), lambda: target.write(found))
     x.set(ZF, value.is_zero())
 
@@ -47,7 +47,7 @@ def bit_scan(x: Execution) -> None:
 @semantic("tzcnt", "lzcnt")
 def count_zeros(x: Execution) -> None:
     target, value = x.location(0), x.location(1).read()
-    count = value.ctz() if x.inst.mnemonic == "tzcnt" else value.clz()
+    count = value.ctz() if x.mnemonic == "tzcnt" else value.clz()
     target.write(count)
     x.set(CF, value.is_zero())
     x.set(ZF, count.is_zero())
@@ -95,11 +95,11 @@ def lowest(x: Execution) -> None:
     result = {
         "blsi": a & -a, "blsmsk": a ^ down, "blsr": a & down, "blsfill": a | down, "blsic": ~a | down, "tzmsk": ~a & down,
         "blcfill": a & up, "blci": a | ~up, "blcic": ~a & up, "blcmsk": a ^ up, "blcs": a | up, "t1mskc": ~a | up,
-    }[x.inst.mnemonic]  # fmt: skip
+    }[x.mnemonic]  # fmt: skip
     target.write(result)
-    upwards = x.inst.mnemonic.startswith("blc") or x.inst.mnemonic == "t1mskc"
+    upwards = x.mnemonic.startswith("blc") or x.mnemonic == "t1mskc"
     carry = up.is_zero() if upwards else a.is_zero()
-    _bmi_flags(x, result, ~carry if x.inst.mnemonic == "blsi" else carry)
+    _bmi_flags(x, result, ~carry if x.mnemonic == "blsi" else carry)
 
 
 @semantic("bextr")

@@ -27,7 +27,7 @@ def jmp(x: Execution) -> None:
 
 @semantic(*("j" + name for name in CONDITIONS))
 def jcc(x: Execution) -> None:
-    x.machine.branch(condition(x, x.inst.mnemonic[1:]), _target(x))
+    x.machine.branch(condition(x, x.mnemonic[1:]), _target(x))
 
 
 @semantic("call")
@@ -92,8 +92,8 @@ def loop(x: Execution) -> None:
     left = count.read() - 1
     count.write(left)
     again = ~left.is_zero()
-    if x.inst.mnemonic != "loop":
-        again = again & (x.get(ZF) if x.inst.mnemonic == "loope" else ~x.get(ZF))
+    if x.mnemonic != "loop":
+        again = again & (x.get(ZF) if x.mnemonic == "loope" else ~x.get(ZF))
     x.machine.branch(again, _target(x))
 
 

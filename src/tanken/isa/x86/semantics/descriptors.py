@@ -54,7 +54,7 @@ def load_segment(x: Execution, number: int, selector: Value) -> None:
 @semantic("lss", "lds", "les", "lfs", "lgs")
 def load_far(x: Execution) -> None:
     """An offset and above it a selector, which must be one that can be loaded."""
-    target, number = x.location(0), {"e": 0, "s": 2, "d": 3, "f": 4, "g": 5}[x.inst.mnemonic[1]]
+    target, number = x.location(0), {"e": 0, "s": 2, "d": 3, "f": 4, "g": 5}[x.mnemonic[1]]
     pointer = x.location(1, target.width + 16).read()
     load_segment(x, number, pointer.bits(target.width, 16))
     target.write(pointer.trunc(target.width))
@@ -65,7 +65,7 @@ def describe(x: Execution) -> None:
     target, selector = x.location(0), x.location(1, 16).read()
     result, found = target.read(), x.constant(0, 1)
     for descriptor in DESCRIPTORS:
-        value = descriptor.rights if x.inst.mnemonic == "lar" else descriptor.limit
+        value = descriptor.rights if x.mnemonic == "lar" else descriptor.limit
         matches = _is(selector, descriptor)
         result, found = matches.select(value, result), found | matches
     x.when(found, lambda: target.write(result))
@@ -76,7 +76,7 @@ def describe(x: Execution) -> None:
 def verify(x: Execution) -> None:
     selector, found = x.location(0, 16).read(), x.constant(0, 1)
     for descriptor in DESCRIPTORS:
-        if descriptor.writable or x.inst.mnemonic == "verr":
+        if descriptor.writable or x.mnemonic == "verr":
             found = found | _is(selector, descriptor)
     x.set(ZF, found)
 

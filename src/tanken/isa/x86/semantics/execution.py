@@ -13,7 +13,7 @@ from tanken.base.errors import InternalError
 from tanken.isa.architecture import Column, Exit, Machine, Place, Value
 from tanken.isa.x86.inst import Immediate, Inst, Memory, Operand, Register, Relative
 from tanken.isa.x86.layout import DATA
-from tanken.isa.x86.state import FS_BASE, GPR, GS_BASE, RSP, SEGMENT, XMM
+from tanken.isa.x86.state import FS_BASE, GPR, GS_BASE, RSP, SEGMENT, UPPER, XMM
 
 UD, GP, DE, NM, XM, MF = 6, 13, 0, 7, 19, 16  # exception vectors, SDM volume 3, 6.3.1
 SEGMENT_BASE = {4: FS_BASE, 5: GS_BASE}  # 64-bit mode: the other segments begin at 0
@@ -64,6 +64,21 @@ class WholePlace:
             self.machine.set(self.place, self.machine.get(self.place) & keep | value.zext(self.place.width))
 
 
+class VexRegister:
+    """The low `width` bits of a vector register of 256; writing clears all above what is written (SDM volume 1, 14.1.3)."""
+
+    def __init__(self, machine: Machine, number: int, width: int) -> None:
+        self.machine, self.number, self.width = machine, number, width
+
+    def read(self) -> Value:
+        low = self.machine.get(XMM[self.number])
+        return low.trunc(self.width) if self.width <= 128 else low.below_high(self.machine.get(UPPER[self.number]))
+
+    def write(self, value: Value) -> None:
+        self.machine.set(XMM[self.number], value.fit(128))
+        self.machine.set(UPPER[self.number], value.bits(128, 128) if value.width > 128 else self.machine.constant(0, 128))
+
+
 class MmxRegister:
     """An MMX register: the low 64 bits of x87 register R(n); writing sets the exponent to ones (SDM volume 1, 9.5.1)."""
 
@@ -111,7 +126,9 @@ class Execution:
     def __init__(self, machine: Machine, inst: Inst) -> None:
         self.machine, self.inst = machine, inst
         self.operands: tuple[Operand, ...] = inst.operands
+        self.mnemonic = inst.mnemonic
         self.width = inst.operand_size * 8
+        self.clears_upper = inst.row is not None and inst.row.section.startswith(("vex", "xop"))
 
     # -- values and places
 
@@ -146,6 +163,8 @@ class Execution:
     def _register(self, operand: Register, width: int) -> Location:
         if operand.file == "gpr":
             return GeneralRegister(self.machine, operand.number, width or operand.size * 8, operand.high)
+        if operand.file == "xmm" and self.clears_upper:
+            return VexRegister(self.machine, operand.number, width or operand.size * 8)
         if operand.file == "xmm" and operand.size == 16:
             return WholePlace(self.machine, XMM[operand.number], width or 128)
         if operand.file == "mm":
@@ -182,6 +201,11 @@ class Execution:
             return offset
         linear = offset + self.get(base)
         return linear if self.inst.mode == 64 else linear.trunc(32).zext(64)
+
+    def clear_above(self, number: int) -> None:
+        """Clear the upper half of a vector register, where the encoding does so."""
+        if self.clears_upper:
+            self.set(UPPER[number], self.machine.constant(0, 128))
 
     # -- stack
 

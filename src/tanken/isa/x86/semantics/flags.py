@@ -98,12 +98,12 @@ def cmc(x: Execution) -> None:
 
 @semantic("clc", "stc")
 def carry(x: Execution) -> None:
-    x.set(CF, x.constant(x.inst.mnemonic == "stc", 1))
+    x.set(CF, x.constant(x.mnemonic == "stc", 1))
 
 
 @semantic("cld", "std")
 def direction(x: Execution) -> None:
-    x.set(DF, x.constant(x.inst.mnemonic == "std", 1))
+    x.set(DF, x.constant(x.mnemonic == "std", 1))
 
 
 @semantic("salc")

@@ -20,7 +20,7 @@ def ascii_adjust(x: Execution) -> None:
     ax = x.register(RAX, 16)
     value = ax.read()
     adjust = x.constant(9, 4).below(value.trunc(4)) | x.get(AF)
-    changed = value + 0x106 if x.inst.mnemonic == "aaa" else value - 0x106
+    changed = value + 0x106 if x.mnemonic == "aaa" else value - 0x106
     ax.write(adjust.select(changed, value) & 0xFF0F)
     x.set(AF, adjust)
     x.set(CF, adjust)
@@ -29,7 +29,7 @@ def ascii_adjust(x: Execution) -> None:
 @semantic("daa", "das")
 def decimal_adjust(x: Execution) -> None:
     """Two digits in AL; DAS keeps the borrow of its first step, DAA forgets the carry where the upper digit fits."""
-    al, subtract = x.register(RAX, 8), x.inst.mnemonic == "das"
+    al, subtract = x.register(RAX, 8), x.mnemonic == "das"
     old, carry = al.read(), x.get(CF)
     low = x.constant(9, 4).below(old.trunc(4)) | x.get(AF)
     high = x.constant(0x99, 8).below(old) | carry

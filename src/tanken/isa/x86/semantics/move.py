@@ -61,12 +61,12 @@ def xchg(x: Execution) -> None:
 def cmov(x: Execution) -> None:
     """The source is read, and a 32-bit target's upper half cleared, in either case."""
     target, value = x.location(0), x.location(1).read()
-    target.write(condition(x, x.inst.mnemonic[4:]).select(value, target.read()))
+    target.write(condition(x, x.mnemonic[4:]).select(value, target.read()))
 
 
 @semantic(*("set" + name for name in CONDITIONS))
 def set_(x: Execution) -> None:
-    x.location(0).write(condition(x, x.inst.mnemonic[3:]).zext(8))
+    x.location(0).write(condition(x, x.mnemonic[3:]).zext(8))
 
 
 @semantic("bswap")

@@ -50,7 +50,7 @@ def _shift(x: Execution, kind: str) -> tuple[Value, Value, Value, Value]:
 def shift(x: Execution) -> None:
     places = (CF, OF, AF, *RESULT)
     old = {place: x.get(place) for place in places}
-    kind = x.inst.mnemonic
+    kind = x.mnemonic
     a, result, last, count = _shift(x, kind)
     x.set(CF, last)
     x.set(OF, result.sign() ^ last if kind == "shl" else a.sign() if kind == "shr" else x.constant(0, 1))
@@ -66,7 +66,7 @@ def rotate(x: Execution) -> None:
     a = target.read()
     count = _count(x, 1, a.width)
     turn = count.trunc(a.width)
-    if x.inst.mnemonic == "rol":
+    if x.mnemonic == "rol":
         result = a.rotl(turn)
         carry = result.bit(0)
         overflow = result.sign() ^ carry
@@ -89,7 +89,7 @@ def rotate_through_carry(x: Execution) -> None:
     count = _count(x, 1, a.width)
     ring = a.below_high(x.get(CF))
     turn = count.fit(ring.width)
-    left = x.inst.mnemonic == "rcl"
+    left = x.mnemonic == "rcl"
     turned = ring.rotl(turn) if left else ring.rotr(turn)
     result, carry = turned.trunc(a.width), turned.sign()
     target.write(result)
@@ -106,7 +106,7 @@ def double_shift(x: Execution) -> None:
     target, b = x.location(0), x.location(1).read()
     a, w = target.read(), target.width
     count = _count(x, 2, w)
-    if x.inst.mnemonic == "shld":
+    if x.mnemonic == "shld":
         wide = a.below_high(b).below_high(a)  # a above b above a
         turn = count.fit(wide.width)
         result, carry = (wide << turn).bits(2 * w, w), (wide << (turn - 1 & 63)).sign()

@@ -17,7 +17,7 @@ from tanken.isa.x86.state import XMM
 @semantic("phaddw", "phaddd", "phaddsw", "phsubw", "phsubd", "phsubsw")
 def horizontal(x: Execution) -> None:
     """Neighbours of the first operand, then of the second; the S forms saturate."""
-    name = x.inst.mnemonic
+    name = x.mnemonic
     lane, saturating = LANE_BITS[name[-1]], name[5] == "s"
     a, b = _operands(x)
     results = []
@@ -30,7 +30,7 @@ def horizontal(x: Execution) -> None:
 
 @semantic("psignb", "psignw", "psignd")
 def psign(x: Execution) -> None:
-    lane = LANE_BITS[x.inst.mnemonic[-1]]
+    lane = LANE_BITS[x.mnemonic[-1]]
     a, b = _operands(x)
     pairs = zip(split(a, lane), split(b, lane), strict=True)
     x.location(0).write(join([sign.is_zero().select(0, sign.sign().select(-value, value)) for value, sign in pairs]))
@@ -53,7 +53,7 @@ def pmulhrsw(x: Execution) -> None:
 
 @semantic("pblendvb", "blendvps", "blendvpd")
 def blend_by_sign(x: Execution) -> None:
-    lane = {"b": 8, "s": 32, "d": 64}[x.inst.mnemonic[-1]]
+    lane = {"b": 8, "s": 32, "d": 64}[x.mnemonic[-1]]
     a, b = x.location(0).read(), vector(x, 1).read()
     chosen = split(x.get(XMM[0]), lane)
     x.location(0).write(join([mask.sign().select(n, m) for m, n, mask in zip(split(a, lane), split(b, lane), chosen, strict=True)]))
@@ -61,7 +61,7 @@ def blend_by_sign(x: Execution) -> None:
 
 @semantic("pblendw", "blendps", "blendpd")
 def blend(x: Execution) -> None:
-    lane, order = {"w": 16, "s": 32, "d": 64}[x.inst.mnemonic[-1]], x.immediate(2) or 0
+    lane, order = {"w": 16, "s": 32, "d": 64}[x.mnemonic[-1]], x.immediate(2) or 0
     a, b = x.location(0).read(), vector(x, 1).read()
     pairs = enumerate(zip(split(a, lane), split(b, lane), strict=True))
     x.location(0).write(join([n if order >> number & 1 else m for number, (m, n) in pairs]))
@@ -69,7 +69,7 @@ def blend(x: Execution) -> None:
 
 @semantic(*(f"pmov{kind}x{pair}" for kind in "sz" for pair in ("bw", "bd", "bq", "wd", "wq", "dq")))
 def widen(x: Execution) -> None:
-    name = x.inst.mnemonic
+    name = x.mnemonic
     source, target = LANE_BITS[name[6]], LANE_BITS[name[7]]
     low = x.location(1, 128 * source // target).read()
     lanes = [lane.sext(target) if name[4] == "s" else lane.zext(target) for lane in split(low, source)]
@@ -123,7 +123,7 @@ def insertps(x: Execution) -> None:
 @semantic("dpps", "dppd")
 def dot_product(x: Execution) -> None:
     """Products chosen by the upper bits, added in pairs, and put where the lower bits say."""
-    lane, order, floats = (32 if x.inst.mnemonic == "dpps" else 64), x.immediate(2) or 0, Floats(x)
+    lane, order, floats = (32 if x.mnemonic == "dpps" else 64), x.immediate(2) or 0, Floats(x)
     zero = x.constant(0, lane)
     a, b = x.location(0).read(), vector(x, 1).read()
     terms = []

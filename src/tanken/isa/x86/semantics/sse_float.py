@@ -104,7 +104,7 @@ class Floats:
 
 def _lane(x: Execution) -> tuple[int, bool]:
     """(bits of a lane, whether there is only one) by the last two letters of the mnemonic."""
-    name = x.inst.mnemonic
+    name = x.mnemonic
     return (64 if name[-1] == "d" else 32), name[-2] == "s"
 
 
@@ -128,7 +128,7 @@ SUFFIXES = ("ps", "pd", "ss", "sd")
 def arithmetic(x: Execution) -> None:
     floats, (lane, _) = Floats(x), _lane(x)
     a, b = _sources(x, 0), _sources(x, 1)
-    results = [floats.apply(f"f{lane}_{x.inst.mnemonic[:3]}", lane, m, n) for m, n in zip(a, b, strict=True)]
+    results = [floats.apply(f"f{lane}_{x.mnemonic[:3]}", lane, m, n) for m, n in zip(a, b, strict=True)]
     floats.end()
     _write(x, results)
 
@@ -144,14 +144,14 @@ def sqrt(x: Execution) -> None:
 @semantic("rcpps", "rcpss", "rsqrtps", "rsqrtss")
 def reciprocal(x: Execution) -> None:
     floats = Floats(x)
-    _write(x, [floats.apply(f"f32_{x.inst.mnemonic[:-2]}", 32, value) for value in _sources(x, 1)])
+    _write(x, [floats.apply(f"f32_{x.mnemonic[:-2]}", 32, value) for value in _sources(x, 1)])
 
 
 @semantic("haddps", "haddpd", "hsubps", "hsubpd", "addsubps", "addsubpd")
 def paired(x: Execution) -> None:
     """Horizontally: neighbours of the first, then of the second operand; or lanes, subtracted at even places."""
     floats, (lane, _) = Floats(x), _lane(x)
-    a, b, name = _sources(x, 0), _sources(x, 1), x.inst.mnemonic
+    a, b, name = _sources(x, 0), _sources(x, 1), x.mnemonic
     if name[0] == "h":
         both = a + b
         pairs = [(both[n], both[n + 1], name[1:4]) for n in range(0, len(both), 2)]
@@ -164,8 +164,8 @@ def paired(x: Execution) -> None:
 
 @semantic("comiss", "comisd", "ucomiss", "ucomisd")
 def compare(x: Execution) -> None:
-    floats, lane = Floats(x), 64 if x.inst.mnemonic[-1] == "d" else 32
-    order = "order_loud" if x.inst.mnemonic[0] == "c" else "order"
+    floats, lane = Floats(x), 64 if x.mnemonic[-1] == "d" else 32
+    order = "order_loud" if x.mnemonic[0] == "c" else "order"
     relation = floats.apply(f"f{lane}_{order}", 2, x.location(0, lane).read(), x.location(1, lane).read())
     unordered = relation.equals(F.UNORDERED)
     floats.end()
@@ -201,7 +201,7 @@ def from_integer(x: Execution) -> None:
 
 @semantic("cvtss2si", "cvtsd2si", "cvttss2si", "cvttsd2si")
 def to_integer(x: Execution) -> None:
-    floats, name = Floats(x), x.inst.mnemonic
+    floats, name = Floats(x), x.mnemonic
     lane, target = 64 if "sd" in name else 32, x.location(0)
     kind = "cut" if name.startswith("cvtt") else "to"
     result = floats.apply(f"f{lane}_{kind}_i{target.width}", target.width, x.location(1, lane).read())
@@ -211,7 +211,7 @@ def to_integer(x: Execution) -> None:
 
 @semantic("cvtss2sd", "cvtsd2ss")
 def resize(x: Execution) -> None:
-    floats, lane = Floats(x), 32 if x.inst.mnemonic == "cvtss2sd" else 64
+    floats, lane = Floats(x), 32 if x.mnemonic == "cvtss2sd" else 64
     result = floats.apply(f"f{lane}_to_f{96 - lane}", 96 - lane, x.location(1, lane).read())
     floats.end()
     x.location(0, 96 - lane).write(result)
@@ -230,7 +230,7 @@ PACKED = {
 @semantic(*PACKED)
 def convert_lanes(x: Execution) -> None:
     """Two lanes that leave the upper half of a vector register free clear it; CVTPI2PS leaves it as it was."""
-    source, wide, function, count = PACKED[x.inst.mnemonic]
+    source, wide, function, count = PACKED[x.mnemonic]
     floats = Floats(x)
     if uses_mmx(x):
         enter_mmx(x)
@@ -238,7 +238,7 @@ def convert_lanes(x: Execution) -> None:
     results = [floats.apply(function, wide, lane) for lane in split(read.trunc(source * count), source)]
     floats.end()
     whole = join(results)
-    target = x.location(0, 64 if x.inst.mnemonic == "cvtpi2ps" else 0)
+    target = x.location(0, 64 if x.mnemonic == "cvtpi2ps" else 0)
     target.write(whole.fit(target.width))
 
 

@@ -36,7 +36,7 @@ def _operands(x: Execution) -> tuple[Value, Value]:
 
 @semantic(*LANEWISE)
 def lanewise(x: Execution) -> None:
-    operation, lane = LANEWISE[x.inst.mnemonic]
+    operation, lane = LANEWISE[x.mnemonic]
     a, b = _operands(x)
     x.location(0).write(a.lanes(operation, lane, b))
 
@@ -44,7 +44,7 @@ def lanewise(x: Execution) -> None:
 @semantic("pand", "pandn", "por", "pxor")
 def logic(x: Execution) -> None:
     a, b = _operands(x)
-    x.location(0).write({"pand": lambda: a & b, "pandn": lambda: ~a & b, "por": lambda: a | b, "pxor": lambda: a ^ b}[x.inst.mnemonic]())
+    x.location(0).write({"pand": lambda: a & b, "pandn": lambda: ~a & b, "por": lambda: a | b, "pxor": lambda: a ^ b}[x.mnemonic]())
 
 
 @semantic("pmuludq", "pmuldq")
@@ -54,7 +54,7 @@ def multiply_even(x: Execution) -> None:
     products = []
     for first, second in zip(split(a, 64), split(b, 64), strict=True):
         m, n = first.trunc(32), second.trunc(32)
-        products.append(m.zext(64) * n.zext(64) if x.inst.mnemonic == "pmuludq" else m.sext(64) * n.sext(64))
+        products.append(m.zext(64) * n.zext(64) if x.mnemonic == "pmuludq" else m.sext(64) * n.sext(64))
     x.location(0).write(join(products))
 
 
@@ -89,14 +89,14 @@ def _saturate(value: Value, lane: int, signed: bool) -> Value:
 @semantic("packsswb", "packssdw", "packuswb", "packusdw")
 def pack(x: Execution) -> None:
     a, b = _operands(x)
-    source = LANE_BITS[x.inst.mnemonic[-2]]
-    signed = x.inst.mnemonic[4] == "s"
+    source = LANE_BITS[x.mnemonic[-2]]
+    signed = x.mnemonic[4] == "s"
     x.location(0).write(join([_saturate(lane, source // 2, signed) for lane in split(a, source) + split(b, source)]))
 
 
 @semantic("punpcklbw", "punpcklwd", "punpckldq", "punpcklqdq", "punpckhbw", "punpckhwd", "punpckhdq", "punpckhqdq")
 def interleave(x: Execution) -> None:
-    name = x.inst.mnemonic
+    name = x.mnemonic
     lane = LANE_BITS[name[7]]
     a, b = _operands(x) if x.location(0).width == 128 else _interleave_mmx(x)
     first, second = split(a, lane), split(b, lane)
@@ -121,7 +121,7 @@ def pshufd(x: Execution) -> None:
 @semantic("pshuflw", "pshufhw")
 def shuffle_half(x: Execution) -> None:
     lanes, order = split(vector(x, 1).read(), 16), x.immediate(2) or 0
-    first = 4 if x.inst.mnemonic == "pshufhw" else 0
+    first = 4 if x.mnemonic == "pshufhw" else 0
     chosen = [lanes[first + (order >> 2 * n & 3)] for n in range(4)]
     x.location(0).write(join([*lanes[:first], *chosen, *lanes[first + 4 :]]))
 
@@ -155,7 +155,7 @@ def palignr(x: Execution) -> None:
 @semantic("pabsb", "pabsw", "pabsd")
 def absolute(x: Execution) -> None:
     _, b = _operands(x)
-    lanes = split(b, LANE_BITS[x.inst.mnemonic[-1]])
+    lanes = split(b, LANE_BITS[x.mnemonic[-1]])
     x.location(0).write(join([lane.sign().select(-lane, lane) for lane in lanes]))
 
 
@@ -164,7 +164,7 @@ def shift_lanes(x: Execution) -> None:
     """One count for all lanes, the low 64 bits of the second operand; too large a one gives zeros, or signs."""
     if uses_mmx(x):
         enter_mmx(x)
-    name, target = x.inst.mnemonic, x.location(0)
+    name, target = x.mnemonic, x.location(0)
     lane = LANE_BITS[name[-1]]
     wanted = x.immediate(1)
     count = x.constant(wanted, 64) if wanted is not None else vector(x, 1).read().trunc(64)
@@ -187,7 +187,7 @@ def shift_bytes(x: Execution) -> None:
     if count >= 128:
         target.write(x.constant(0, 128))
     else:
-        target.write(a << count if x.inst.mnemonic == "pslldq" else a >> count)
+        target.write(a << count if x.mnemonic == "pslldq" else a >> count)
 
 
 @semantic("pinsrw", "pinsrb", "pinsrd", "pinsrq")
@@ -195,7 +195,7 @@ def insert(x: Execution) -> None:
     if uses_mmx(x):
         enter_mmx(x)
     target = x.location(0)
-    lane = LANE_BITS[x.inst.mnemonic[-1]]
+    lane = LANE_BITS[x.mnemonic[-1]]
     lanes = split(target.read(), lane)
     lanes[(x.immediate(2) or 0) % len(lanes)] = x.location(1, lane).read()
     target.write(join(lanes))
@@ -205,7 +205,7 @@ def insert(x: Execution) -> None:
 def extract(x: Execution) -> None:
     if uses_mmx(x):
         enter_mmx(x)
-    lane = LANE_BITS[x.inst.mnemonic[-1]]
+    lane = LANE_BITS[x.mnemonic[-1]]
     lanes = split(x.location(1).read(), lane)
     target = x.location(0, lane if x.is_memory(0) else 0)
     target.write(lanes[(x.immediate(2) or 0) % len(lanes)].fit(target.width))

@@ -10,27 +10,27 @@ from functools import partial
 from tanken.isa.architecture import Value
 from tanken.isa.x86.semantics.execution import GP, SEGMENT_BASE, Execution, MemoryOperand
 from tanken.isa.x86.semantics.registry import semantic
-from tanken.isa.x86.semantics.vectors import enter_mmx, join, split, uses_mmx, vector
+from tanken.isa.x86.semantics.vectors import aligned, enter_mmx, join, split, uses_mmx, vector
 from tanken.isa.x86.state import GPR, MXCSR, RDI
 
 
 @semantic("movaps", "movapd", "movdqa", "movntps", "movntpd", "movntdq", "movntdqa")
 def move_aligned(x: Execution) -> None:
-    target = vector(x, 0)
-    target.write(vector(x, 1).read())
+    target = aligned(x, 0)
+    target.write(aligned(x, 1).read())
 
 
 @semantic("movups", "movupd", "movdqu", "lddqu", "movntq")
 def move_unaligned(x: Execution) -> None:
     if uses_mmx(x):
         enter_mmx(x)
-    x.location(0).write(x.location(1, 128 if x.inst.mnemonic == "lddqu" else 0).read())
+    x.location(0).write(x.location(1, x.location(0).width if x.mnemonic == "lddqu" else 0).read())
 
 
 @semantic("movss", "movsd", "movntss", "movntsd")
 def move_scalar(x: Execution) -> None:
     """From memory the rest of the register is cleared, from a register it stays."""
-    width = 32 if x.inst.mnemonic.endswith("ss") else 64
+    width = 32 if x.mnemonic.endswith("ss") else 64
     value = x.location(1, width).read()
     x.location(0, 0 if x.is_memory(1) else width).write(value.zext(128) if x.is_memory(1) else value)
 
@@ -42,7 +42,7 @@ def move_integer(x: Execution) -> None:
         enter_mmx(x)
     target = x.location(0)
     other = x.location(1)
-    width = 32 if x.inst.mnemonic == "movd" and min(target.width, other.width) == 32 else 64
+    width = 32 if x.mnemonic == "movd" and min(target.width, other.width) == 32 else 64
     target.write(other.read().trunc(width).fit(target.width))
 
 
@@ -86,7 +86,7 @@ def movdq2q(x: Execution) -> None:
 
 @semantic("movmskps", "movmskpd")
 def move_signs(x: Execution) -> None:
-    signs = [lane.sign() for lane in split(x.location(1, 128).read(), 32 if x.inst.mnemonic == "movmskps" else 64)]
+    signs = [lane.sign() for lane in split(x.location(1).read(), 32 if x.mnemonic == "movmskps" else 64)]
     x.location(0).write(join(signs).zext(x.location(0).width))
 
 
@@ -127,11 +127,11 @@ def masked_store(x: Execution) -> None:
 
 @semantic("unpcklps", "unpckhps", "unpcklpd", "unpckhpd")
 def unpack(x: Execution) -> None:
-    lane = 32 if x.inst.mnemonic.endswith("ps") else 64
+    lane = 32 if x.mnemonic.endswith("ps") else 64
     target = x.location(0, 128)
     a, b = split(target.read(), lane), split(vector(x, 1).read(), lane)
     half = len(a) // 2
-    first = half if x.inst.mnemonic[5] == "h" else 0
+    first = half if x.mnemonic[5] == "h" else 0
     target.write(join([value for pair in zip(a[first : first + half], b[first : first + half], strict=True) for value in pair]))
 
 
@@ -152,7 +152,7 @@ def shufpd(x: Execution) -> None:
 @semantic("movsldup", "movshdup")
 def duplicate_singles(x: Execution) -> None:
     lanes = split(vector(x, 1).read(), 32)
-    odd = x.inst.mnemonic == "movshdup"
+    odd = x.mnemonic == "movshdup"
     x.location(0, 128).write(join([lanes[odd], lanes[odd], lanes[2 + odd], lanes[2 + odd]]))
 
 
@@ -166,7 +166,7 @@ def movddup(x: Execution) -> None:
 def float_logic(x: Execution) -> None:
     target, b = x.location(0, 128), vector(x, 1).read()
     a = target.read()
-    name = x.inst.mnemonic[:-2]
+    name = x.mnemonic[:-2]
     target.write({"and": lambda: a & b, "andn": lambda: ~a & b, "or": lambda: a | b, "xor": lambda: a ^ b}[name]())
 
 

@@ -39,7 +39,7 @@ def interrupt(x: Execution) -> None:
 
 @semantic("int3", "int1")
 def breakpoint_(x: Execution) -> None:
-    x.leave(Debug(x.inst.mnemonic))
+    x.leave(Debug(x.mnemonic))
 
 
 @semantic("cpuid")
@@ -79,14 +79,14 @@ def _check_canonical(x: Execution, value: Value) -> None:
 @semantic("rdfsbase", "rdgsbase")
 def read_base(x: Execution) -> None:
     target = x.location(0)
-    target.write(x.get(FS_BASE if x.inst.mnemonic == "rdfsbase" else GS_BASE).trunc(target.width))
+    target.write(x.get(FS_BASE if x.mnemonic == "rdfsbase" else GS_BASE).trunc(target.width))
 
 
 @semantic("wrfsbase", "wrgsbase")
 def write_base(x: Execution) -> None:
     value = x.location(0).read().zext(64)
     _check_canonical(x, value)
-    x.set(FS_BASE if x.inst.mnemonic == "wrfsbase" else GS_BASE, value)
+    x.set(FS_BASE if x.mnemonic == "wrfsbase" else GS_BASE, value)
 
 
 @semantic("hlt", "cli", "sti", "in", "out", "ins", "outs", "rdpmc", "lgdt", "lidt", "lldt", "ltr", "lmsw", "clts", "invd", "wbinvd", "sysret", "sysexit")

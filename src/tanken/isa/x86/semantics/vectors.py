@@ -18,7 +18,7 @@ def vector(x: Execution, number: int, aligned: bool = True) -> Location:
     """The operand as a vector of its own size."""
     operand = x.operands[number]
     place = x.location(number)
-    if aligned and isinstance(operand, Memory) and place.width == 128:
+    if aligned and isinstance(operand, Memory) and place.width == 128 and not x.clears_upper:
         x.fault(GP, "a 16-byte operand at an address that is no multiple of 16", ~(x.address(operand) & 15).is_zero(), 0)
     return place
 
@@ -26,6 +26,15 @@ def vector(x: Execution, number: int, aligned: bool = True) -> Location:
 def uses_mmx(x: Execution) -> bool:
     """Whether an MMX register is among the operands."""
     return any(isinstance(operand, Register) and operand.file == "mm" for operand in x.operands)
+
+
+def aligned(x: Execution, number: int) -> Location:
+    """The operand of a move for aligned data: memory of 16 or 32 bytes at a multiple of them."""
+    operand, place = x.operands[number], x.location(number)
+    if isinstance(operand, Memory):
+        size = place.width // 8
+        x.fault(GP, f"a {size}-byte operand at an address that is no multiple of {size}", ~(x.address(operand) & size - 1).is_zero(), 0)
+    return place
 
 
 def wait_for_x87(x: Execution) -> None:

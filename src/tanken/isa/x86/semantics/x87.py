@@ -261,7 +261,7 @@ def kind_of(x: Execution) -> str:
     """The kind of the memory operand: integers where the mnemonic says so."""
     operand = x.operands[0]
     size = operand.size * 8
-    return ("i" if x.inst.mnemonic.startswith("fi") else "f") + str(size)
+    return ("i" if x.mnemonic.startswith("fi") else "f") + str(size)
 
 
 def numbers(x: Execution) -> list[int]:
@@ -275,7 +275,7 @@ ARITHMETIC = ("add", "sub", "subr", "mul", "div", "divr")
 @semantic(*("f" + name for name in ARITHMETIC), *("fi" + name for name in ARITHMETIC), *(f"f{name}p" for name in ARITHMETIC))
 def arithmetic(x: Execution) -> None:
     """With a memory operand on ST; else the first register by the second. Popping is done last."""
-    fpu, name = Fpu(x), x.inst.mnemonic
+    fpu, name = Fpu(x), x.mnemonic
     operation = name.removeprefix("fi" if name.startswith("fi") else "f").removesuffix("p")
     if isinstance(x.operands[0], Memory):
         kind, target = kind_of(x), 0
@@ -306,7 +306,7 @@ def load(x: Execution) -> None:
 
 @semantic("fst", "fstp", "fist", "fistp", "fisttp")
 def store(x: Execution) -> None:
-    fpu, name = Fpu(x), x.inst.mnemonic
+    fpu, name = Fpu(x), x.mnemonic
     usable, value = fpu.need(0), fpu.raw(0)
     if not isinstance(x.operands[0], Memory):
         fpu.write(numbers(x)[0], usable.select(value, x.constant(NAN, 80)))
@@ -325,7 +325,7 @@ def _store_memory(x: Execution, fpu: Fpu, usable: Value, value: Value) -> None:
     width = target.width
     if kind == "f80":
         return x.when(~fpu.stopped(), lambda: target.write(usable.select(value, x.constant(NAN, 80))))
-    how = "cut" if x.inst.mnemonic == "fisttp" else "store"
+    how = "cut" if x.mnemonic == "fisttp" else "store"
     result = fpu.apply(f"x87_{how}_{kind}", width, value, fpu.control)
     form = F.SINGLE if width == 32 else F.DOUBLE
     indefinite = 1 << width - 1 if kind[0] == "i" else form.default_nan()
@@ -336,7 +336,7 @@ def _store_memory(x: Execution, fpu: Fpu, usable: Value, value: Value) -> None:
 @semantic(*CONSTANTS)
 def constant(x: Execution) -> None:
     fpu = Fpu(x)
-    (value,) = x.machine.apply(FUNCTIONS["x87_" + x.inst.mnemonic], (80,), fpu.control)
+    (value,) = x.machine.apply(FUNCTIONS["x87_" + x.mnemonic], (80,), fpu.control)
     fpu.push(value)
     fpu.end()
 
@@ -358,7 +358,7 @@ def sign(x: Execution) -> None:
     fpu = Fpu(x)
     usable, value = fpu.need(0), fpu.raw(0)
     bit = 1 << 79
-    fpu.write(0, usable.select(value ^ bit if x.inst.mnemonic == "fchs" else value & ~bit, x.constant(NAN, 80)))
+    fpu.write(0, usable.select(value ^ bit if x.mnemonic == "fchs" else value & ~bit, x.constant(NAN, 80)))
     fpu.end()
 
 
@@ -366,7 +366,7 @@ def sign(x: Execution) -> None:
 def unary(x: Execution) -> None:
     fpu = Fpu(x)
     usable = fpu.need(0)
-    result = fpu.apply("x87_sqrt" if x.inst.mnemonic == "fsqrt" else "x87_integral", 80, fpu.raw(0), fpu.control)
+    result = fpu.apply("x87_sqrt" if x.mnemonic == "fsqrt" else "x87_integral", 80, fpu.raw(0), fpu.control)
     fpu.write(0, usable.select(result, x.constant(NAN, 80)))
     fpu.end()
 
@@ -382,7 +382,7 @@ def scale(x: Execution) -> None:
 
 def _compared(x: Execution, fpu: Fpu) -> tuple[Value, Value, Value]:
     """(less, equal, unordered) of ST and the operand; all but the U forms object to any NaN."""
-    name = x.inst.mnemonic
+    name = x.mnemonic
     if name == "ftst":
         usable, b, kind = fpu.need(0), x.constant(0, 80), "f80"
     elif x.operands and isinstance(x.operands[0], Memory):
@@ -400,7 +400,7 @@ def _compared(x: Execution, fpu: Fpu) -> tuple[Value, Value, Value]:
 
 @semantic("fcom", "fcomp", "fcompp", "fucom", "fucomp", "fucompp", "ficom", "ficomp", "ftst")
 def compare(x: Execution) -> None:
-    fpu, name = Fpu(x), x.inst.mnemonic
+    fpu, name = Fpu(x), x.mnemonic
     less, equal, unordered = _compared(x, fpu)
     conditions = (less | unordered).zext(16) << 8 | unordered.zext(16) << 10 | (equal | unordered).zext(16) << 14
     fpu.pop(len(name) - len(name.rstrip("p")))
@@ -410,7 +410,7 @@ def compare(x: Execution) -> None:
 @semantic("fcomi", "fcomip", "fucomi", "fucomip")
 def compare_flags(x: Execution) -> None:
     """C1 stays, a stack fault apart, as on AMD's processors; the SDM clears it."""
-    fpu, name = Fpu(x), x.inst.mnemonic
+    fpu, name = Fpu(x), x.mnemonic
     less, equal, unordered = _compared(x, fpu)
     fpu.flags = fpu.flags & ~C1
     for flag, value in ((ZF, equal | unordered), (CF, less | unordered), (PF, unordered)):

@@ -81,7 +81,7 @@ for _function in (_prem, _prem1):
 def remainder(x: Execution) -> None:
     fpu = Fpu(x)
     usable = fpu.need(0, 1)
-    result = fpu.apply("x87_" + x.inst.mnemonic[1:], 80, fpu.raw(0), fpu.raw(1))
+    result = fpu.apply("x87_" + x.mnemonic[1:], 80, fpu.raw(0), fpu.raw(1))
     fpu.write(0, usable.select(result, x.constant(NAN, 80)))
     kept = fpu.flags.bit(15).select(0, fpu.status & (C0 | C3))
     fpu.flags = fpu.flags & ~FOUND | kept

@@ -75,7 +75,7 @@ def fnop(x: Execution) -> None:
 @semantic("fincstp", "fdecstp")
 def turn(x: Execution) -> None:
     fpu = Fpu(x)
-    fpu.top = fpu.top + (1 if x.inst.mnemonic == "fincstp" else -1)
+    fpu.top = fpu.top + (1 if x.mnemonic == "fincstp" else -1)
     fpu.end()
 
 
@@ -83,7 +83,7 @@ def turn(x: Execution) -> None:
 def free(x: Execution) -> None:
     fpu = Fpu(x)
     fpu.valid = fpu.valid & ~(x.constant(1, 8) << fpu.index(numbers(x)[0]).zext(8))
-    if x.inst.mnemonic == "ffreep":
+    if x.mnemonic == "ffreep":
         fpu.pop()
     fpu.end()
 
@@ -94,7 +94,7 @@ def conditional_move(x: Execution) -> None:
     fpu = Fpu(x)
     other = numbers(x)[-1]
     usable = fpu.need(0, other)
-    holds = condition(x, CONDITION[x.inst.mnemonic[5:]])
+    holds = condition(x, CONDITION[x.mnemonic[5:]])
     fpu.write(0, usable.select(holds.select(fpu.raw(other), fpu.raw(0)), x.constant(NAN, 80)))
     fpu.keep_c1()
     fpu.end(mask=0)

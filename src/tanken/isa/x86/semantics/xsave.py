@@ -49,7 +49,7 @@ def _area(x: Execution, multiple: int, last: int) -> Value:
 
 
 def _is_wide(x: Execution) -> bool:
-    return x.inst.mnemonic.endswith("64")
+    return x.mnemonic.endswith("64")
 
 
 def _vectors(x: Execution) -> list[int]:
@@ -129,7 +129,7 @@ def xsave(x: Execution) -> None:
     address = _area(x, 64, UPPER_AREA - 1)
     wanted, in_use = _wanted(x), _in_use(x)
     old = x.machine.load(address + HEADER, 8)
-    parts = wanted & in_use if x.inst.mnemonic.startswith("xsaveopt") else wanted
+    parts = wanted & in_use if x.mnemonic.startswith("xsaveopt") else wanted
     _save_parts(x, address, parts, wanted.bit(1) | wanted.bit(2))
     x.machine.store(address + HEADER, old & ~wanted | wanted & in_use)
 
@@ -213,9 +213,9 @@ def xrstor(x: Execution) -> None:
     address = _area(x, 64, UPPER_AREA - 1)
     there, form = x.machine.load(address + HEADER, 8), x.machine.load(address + HEADER + 8, 8)
     compact, wanted = form.bit(63), _wanted(x)
-    rest = x.machine.load(address + HEADER + 16, 8)
+    rest = x.machine.load(address + HEADER + 16, 48)
     bad = compact.select(~(form & ~(COMPACT | ENABLED)).is_zero() | ~(there & ~form).is_zero(), ~form.is_zero() | ~(there & ~ENABLED).is_zero())
-    x.fault(GP, "an XSAVE header with reserved bits", bad | ~rest.is_zero(), 0)
+    x.fault(GP, "an XSAVE header with reserved bits", bad | ~compact.select(rest, rest & (1 << 64) - 1).is_zero(), 0)
     parts, empty = wanted & there, wanted & ~there
     reads = compact.select(parts.bit(1), wanted.bit(1) | wanted.bit(2))
     mxcsr = _checked_mxcsr(x, address, reads)
