@@ -60,6 +60,8 @@ class _Maker:
         """Choose the operand's registers so that it stands at `address`; its address, or None where that cannot be done."""
         regs, mask = self.case.regs, (1 << operand.address_size * 8) - 1
         base, index = operand.base, operand.index
+        if operand.index_file == "xmm":
+            return self.aim_elements(operand, address)
         if base is not None and base == index:
             return None
         if operand.segment in (4, 5):
@@ -75,6 +77,20 @@ class _Maker:
                 regs[base] = regs[base] & mask | self.rng.getrandbits(32) << 32
             offset += regs[base]
         return offset & mask
+
+    def aim_elements(self, operand: Memory, address: int) -> int | None:
+        """A vector of indices that stay on the page around `address`."""
+        if operand.segment in (4, 5) or operand.address_size != 8:
+            return None
+        step = 32 if "gatherd" in self.inst.mnemonic else 64
+        for registers in (self.case.xmm, self.case.upper):
+            indexes = [self.rng.randrange(-40, 40) & (1 << step) - 1 for _ in range(128 // step)]
+            assert operand.index is not None
+            registers[operand.index] = sum(value << step * n for n, value in enumerate(indexes))
+        if operand.base is None:
+            return operand.displacement & ONES
+        self.case.regs[operand.base] = address - operand.displacement
+        return address
 
     def aim_from_base(self, operand: Memory, address: int) -> int | None:
         """With FS and GS, whose bases move so that the operand stands there."""
@@ -108,7 +124,7 @@ class _Maker:
         address = None
         if self.memory is not None and name not in STRINGS and name != "xlat":
             address = self.aim(self.memory, self.place())
-            if address is None:
+            if address is None or (self.memory.base == 16 and self.inst.row is not None and self.inst.row.feature == "SHA"):
                 return None
         if address is not None and self.inst.row is not None and self.inst.row.feature == "x87":
             self.floats(address)
@@ -278,6 +294,7 @@ def _saved(m: _Maker, address: int | None) -> bool | None:
 def _line(m: _Maker) -> None:
     """Registers of instructions that work on 64 bytes."""
     m.case.regs[0] = m.place()
+    m.case.bases = (0, 64)
 
 
 def _extended_control(m: _Maker) -> None:
@@ -321,6 +338,7 @@ def _exchange(m: _Maker, address: int | None) -> None:
 
 def _destination(m: _Maker) -> None:
     m.case.regs[7] = m.place()
+    m.case.bases = (0, 64)
 
 
 def _rounding(m: _Maker) -> None:
@@ -343,7 +361,8 @@ BEFORE: dict[str, Callable[[_Maker], None]] = {
     **dict.fromkeys(STRINGS, _strings), **dict.fromkeys(("div", "idiv"), _divisor), "xlat": _xlat,
     **dict.fromkeys(("loop", "loope", "loopne", "jecxz", "jrcxz"), _count), **dict.fromkeys(("bt", "bts", "btr", "btc"), _bits),
     "leave": _frame, "clzero": _line, "xgetbv": _extended_control,
-    **dict.fromkeys(("xsave", "xsave64", "xsaveopt", "xsaveopt64", "xsavec", "xsavec64", "xrstor", "xrstor64"), _parts), **dict.fromkeys(("maskmovdqu", "maskmovq"), _destination),
+    **dict.fromkeys(("xsave", "xsave64", "xsaveopt", "xsaveopt64", "xsavec", "xsavec64", "xrstor", "xrstor64"), _parts), 
+    **dict.fromkeys(("maskmovdqu", "maskmovq", "vmaskmovdqu"), _destination),
 }  # fmt: skip
 AFTER: dict[str, Callable[[_Maker, int | None], bool | None]] = {
     **dict.fromkeys(("bt", "bts", "btr", "btc"), _bits_kept), "jmp": _jump_target, "call": _jump_target, "ret": _return_target, "retf": _far_return, "iret": _far_return,
@@ -364,6 +383,6 @@ def immediate(inst: Inst) -> int | None:
 def make(inst: Inst, rng: random.Random) -> Case | None:
     """A case for `inst`, None where this encoding lets none be made."""
     maker = _Maker(inst, rng)
-    if "SSE" in (inst.row.feature if inst.row else ""):
+    if inst.row is not None and inst.row.feature.startswith(("SSE", "AVX", "FMA", "F16C")):
         _rounding(maker)
     return maker.finish()

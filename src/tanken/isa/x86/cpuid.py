@@ -16,21 +16,22 @@ FEATURES: dict[str, tuple[tuple[int, int], int, int]] = {
     "x87": (BASIC, D, 0), "TSC": (BASIC, D, 4), "CX8": (BASIC, D, 8), "CMOV": (BASIC, D, 15), "CLFSH": (BASIC, D, 19), "MMX": (BASIC, D, 23),
     "FXSR": (BASIC, D, 24), "SSE": (BASIC, D, 25), "SSE2": (BASIC, D, 26),
     "SSE3": (BASIC, C, 0), "SSSE3": (BASIC, C, 9), "CX16": (BASIC, C, 13), "SSE4.1": (BASIC, C, 19), "MOVBE": (BASIC, C, 22),
-    "POPCNT": (BASIC, C, 23), "XSAVE": (BASIC, C, 26), "OSXSAVE": (BASIC, C, 27), "RDRAND": (BASIC, C, 30),
-    "FSGSBASE": (STRUCTURED, B, 0), "BMI1": (STRUCTURED, B, 3), "BMI2": (STRUCTURED, B, 8), "RDSEED": (STRUCTURED, B, 18),
+    "POPCNT": (BASIC, C, 23), "PCLMULQDQ": (BASIC, C, 1), "FMA": (BASIC, C, 12), "SSE4.2": (BASIC, C, 20), "AES": (BASIC, C, 25),
+    "AVX": (BASIC, C, 28), "F16C": (BASIC, C, 29), "XSAVE": (BASIC, C, 26), "OSXSAVE": (BASIC, C, 27), "RDRAND": (BASIC, C, 30),
+    "FSGSBASE": (STRUCTURED, B, 0), "BMI1": (STRUCTURED, B, 3), "AVX2": (STRUCTURED, B, 5), "BMI2": (STRUCTURED, B, 8), "SHA": (STRUCTURED, B, 29), "RDSEED": (STRUCTURED, B, 18),
     "ADX": (STRUCTURED, B, 19), "CLFLUSHOPT": (STRUCTURED, B, 23), "CLWB": (STRUCTURED, B, 24),
     "UMIP": (STRUCTURED, C, 2), "WAITPKG": (STRUCTURED, C, 5), "RDPID": (STRUCTURED, C, 22), "CLDEMOTE": (STRUCTURED, C, 25),
-    "MOVDIRI": (STRUCTURED, C, 27), "MOVDIR64B": (STRUCTURED, C, 28),
+    "GFNI": (STRUCTURED, C, 8), "VAES": (STRUCTURED, C, 9), "VPCLMULQDQ": (STRUCTURED, C, 10), "MOVDIRI": (STRUCTURED, C, 27), "MOVDIR64B": (STRUCTURED, C, 28),
     "RTM_ALWAYS_ABORT": (STRUCTURED, D, 11), "SERIALIZE": (STRUCTURED, D, 14),
-    "RAO-INT": (STRUCTURED_1, A, 3), "CMPCCXADD": (STRUCTURED_1, A, 7), "PREFETCHI": (STRUCTURED_1, D, 14),
+    "RAO-INT": (STRUCTURED_1, A, 3), "AVX-VNNI": (STRUCTURED_1, A, 4), "CMPCCXADD": (STRUCTURED_1, A, 7), "PREFETCHI": (STRUCTURED_1, D, 14),
     "XSAVEOPT": (STATE_1, A, 0), "XSAVEC": (STATE_1, A, 1), "XGETBV_ECX1": (STATE_1, A, 2),
     "SYSCALL": (EXTENDED, D, 11), "NX": (EXTENDED, D, 20), "RDTSCP": (EXTENDED, D, 27), "LM": (EXTENDED, D, 29),
-    "LAHF64": (EXTENDED, C, 0), "LZCNT": (EXTENDED, C, 5), "PREFETCHW": (EXTENDED, C, 8), "TBM": (EXTENDED, C, 21),
+    "LAHF64": (EXTENDED, C, 0), "LZCNT": (EXTENDED, C, 5), "SSE4a": (EXTENDED, C, 6), "PREFETCHW": (EXTENDED, C, 8), "TBM": (EXTENDED, C, 21),
     "CLZERO": (SIZES, B, 0),
 }  # fmt: skip
 SHARED = 0x0183_F3FF  # bits of leaf 1 EDX that AMD repeats in leaf 8000_0001
 # what the map calls by two names, at 128 and at 256 bits, and what needs no bit: reserved no-operations and the mode itself
-ANNOUNCED = frozenset(FEATURES) | {"", "RTM", "MPX", "CET_IBT"}
+ANNOUNCED = frozenset(FEATURES) | {"", "RTM", "MPX", "CET_IBT", "AVX/AVX2", "AES/VAES", "PCLMULQDQ/VPCLMULQDQ"}
 
 
 def _words(leaf: tuple[int, int]) -> list[int]:

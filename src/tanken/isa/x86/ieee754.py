@@ -63,7 +63,7 @@ class Format:
         return self.pack(1, self.top, self.unit | self.quiet)
 
 
-SINGLE, DOUBLE, EXTENDED = Format(8, 23), Format(11, 52), Format(15, 63, True)
+HALF, SINGLE, DOUBLE, EXTENDED = Format(5, 10), Format(8, 23), Format(11, 52), Format(15, 63, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +239,29 @@ def mul(a: int, b: int, form: Format, control: Control) -> Result:
         return form.infinity(sign), _denormals(x, y)
     bits, flags = rounded(sign, x.significand * y.significand, x.exponent + y.exponent, form, control)
     return bits, flags | _denormals(x, y)
+
+
+def multiply_add(a: int, b: int, c: int, form: Format, control: Control, minus_product: bool, minus_addend: bool) -> Result:
+    """a * b + c, rounded once; of several NaNs the first. A NaN as addend hides that infinity times zero is invalid."""
+    x, y, z = _operands(form, control, a, b, c)
+    endless = "inf" in (x.kind, y.kind)
+    invalid = endless and any(number.kind == "number" and not number.significand for number in (x, y))
+    nan = _nan(control, x, y, z)
+    if nan:
+        return nan
+    if invalid:
+        return form.default_nan(), INVALID
+    sign, addend = x.sign ^ y.sign ^ minus_product, z.sign ^ minus_addend
+    if endless or z.kind == "inf":
+        if endless and z.kind == "inf" and sign != addend:
+            return form.default_nan(), INVALID
+        return form.infinity(sign if endless else addend), _denormals(x, y, z)
+    product, exponent = x.significand * y.significand, min(x.exponent + y.exponent, z.exponent)
+    total = (product << x.exponent + y.exponent - exponent) * (-1 if sign else 1) + (z.significand << z.exponent - exponent) * (-1 if addend else 1)
+    if total == 0:
+        return form.pack(sign if sign == addend else int(control.rounding == DOWN), 0, 0), _denormals(x, y, z)
+    bits, flags = rounded(int(total < 0), abs(total), exponent, form, control)
+    return bits, flags | _denormals(x, y, z)
 
 
 def div(a: int, b: int, form: Format, control: Control) -> Result:

@@ -11,6 +11,7 @@ import pytest
 
 from tanken.engine.integer import Faulted, IntegerMachine
 from tanken.engine.memory import READABLE, AddressSpace
+from tanken.isa.architecture import Exit, Fault
 from tanken.isa.x86.inst import decode
 from tanken.isa.x86.processor import Processor
 from tanken.isa.x86.state import RIP, State
@@ -19,6 +20,11 @@ AT, STACK = 0x1000, 0x2000
 
 
 def run(code: str, **registers: int) -> tuple[State, AddressSpace]:
+    state, memory, _ = step(code, **registers)
+    return state, memory
+
+
+def step(code: str, **registers: int) -> tuple[State, AddressSpace, Exit | None]:
     state, memory = State(), AddressSpace()
     memory.map(0x1000, 0x2000, READABLE)
     state.rip, state.rsp = AT, STACK
@@ -26,8 +32,8 @@ def run(code: str, **registers: int) -> tuple[State, AddressSpace]:
         setattr(state, name, value)
     processor: Any = Processor()
     memory.store(0x2800, 8, 0x0000_0009_0000_0002)
-    IntegerMachine(state, memory, RIP, lambda: 0).step(processor, decode(bytes.fromhex(code), AT, 32))
-    return state, memory
+    exit = IntegerMachine(state, memory, RIP, lambda: 0).step(processor, decode(bytes.fromhex(code), AT, 32))
+    return state, memory, exit
 
 
 @pytest.mark.parametrize(
@@ -65,9 +71,15 @@ def test_pusha_stores_the_old_stack_pointer() -> None:
 
 @pytest.mark.parametrize(
     ("code", "before", "vector"),
-    [("620500280000", {"rax": 10}, 5), ("620500280000", {"rax": 1}, 5), ("ce", {"of": 1}, 4), ("d400", {}, 0)],
+    [("620500280000", {"rax": 10}, 5), ("620500280000", {"rax": 1}, 5), ("d400", {}, 0)],
 )
 def test_faults(code: str, before: dict[str, int], vector: int) -> None:
     with pytest.raises(Faulted) as caught:
         run(code, **before)
     assert caught.value.exit.vector == vector
+
+
+def test_into_is_a_trap() -> None:
+    state, _, exit = step("ce", of=1)
+    assert isinstance(exit, Fault) and exit.vector == 4
+    assert state.rip == AT + 1

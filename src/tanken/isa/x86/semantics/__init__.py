@@ -18,9 +18,8 @@ from tanken.notation.map import MapRow
 
 FAMILIES = (
     "move", "alu", "shift", "multiply", "bits", "string", "descriptors", "control", "stack", "flags", "convert", "system",
-    "sse_move", "sse_integer", "sse_float", "legacy", "x87", "x87_state", "x87_more", "xsave", "sse4", "sse42", "crypto",
+    "sse_move", "sse_integer", "sse_float", "legacy", "x87", "x87_state", "x87_more", "xsave", "sse4", "sse42", "crypto", "vex", "avx", "fma",
 )  # fmt: skip
-INTEGER_FEATURES = ("BMI1", "BMI2", "TBM", "CMPCCXADD")
 
 
 @cache
@@ -38,7 +37,7 @@ def find(inst: Inst) -> Semantic | None:
 def semantic_of(row: MapRow, mnemonic: str) -> Semantic | None:
     """The function for a row of the map and the name it has there."""
     _load()
-    if row.section.startswith(("vex", "xop")) and row.feature not in INTEGER_FEATURES:
+    if row.section.startswith("evex"):
         return None
     return SEMANTICS.get(row.attributes.get("sem") or mnemonic)
 

@@ -126,6 +126,6 @@ def xend(x: Execution) -> None:
     x.fault(GP, "XEND outside of a transaction", code=0)
 
 
-@semantic("ud0", "ud1", "ud2")
+@semantic("ud0", "ud1", "ud2", "rsm", "frstpm(287 only)")
 def undefined(x: Execution) -> None:
     x.fault(UD, x.inst.text())

@@ -18,6 +18,9 @@ from tanken.isa.x86.state import FS_BASE, GPR, GS_BASE, RSP, SEGMENT, UPPER, XMM
 UD, GP, DE, NM, XM, MF = 6, 13, 0, 7, 19, 16  # exception vectors, SDM volume 3, 6.3.1
 SEGMENT_BASE = {4: FS_BASE, 5: GS_BASE}  # 64-bit mode: the other segments begin at 0
 
+SEGMENT_PREFIXES = (0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65)
+PREFIXES = (*SEGMENT_PREFIXES, 0x66, 0x67, 0xF0, 0xF2, 0xF3)
+
 
 class Location(Protocol):
     """Where an operand stands."""
@@ -181,8 +184,12 @@ class Execution:
         operand = self.operands[number]
         return operand.value if isinstance(operand, Immediate) else None
 
-    def offset(self, operand: Memory) -> Value:
-        """The effective address without the segment's base: 64 bits, cut to the address size."""
+    def mask(self) -> Value:
+        """What the variable blends choose by: XMM0."""
+        return self.get(XMM[0])
+
+    def offset(self, operand: Memory, index: Value | None = None) -> Value:
+        """The effective address without the segment's base: 64 bits, cut to the address size. A vector's element comes as `index`."""
         machine, inst = self.machine, self.inst
         total = machine.constant(operand.displacement, 64)
         if operand.base == 16:
@@ -190,13 +197,14 @@ class Execution:
         elif operand.base is not None:
             total = machine.get(GPR[operand.base]) + total
         if operand.index is not None:
-            total = total + (machine.get(GPR[operand.index]) << operand.scale.bit_length() - 1)
+            value = machine.get(GPR[operand.index]) if index is None else index
+            total = total + (value << operand.scale.bit_length() - 1)
         return total.trunc(operand.address_size * 8).zext(64)
 
-    def address(self, operand: Memory) -> Value:
+    def address(self, operand: Memory, index: Value | None = None) -> Value:
         """The linear address."""
         base = SEGMENT_BASE.get(operand.segment)
-        offset = self.offset(operand)
+        offset = self.offset(operand, index)
         if base is None:
             return offset
         linear = offset + self.get(base)
@@ -206,6 +214,15 @@ class Execution:
         """Clear the upper half of a vector register, where the encoding does so."""
         if self.clears_upper:
             self.set(UPPER[number], self.machine.constant(0, 128))
+
+    def linear(self, offset: Value) -> Value:
+        """The linear address of an offset that stands in no operand: in DS, or the segment that a prefix names."""
+        base = None
+        for byte in self.inst.code:
+            if byte not in PREFIXES:
+                break
+            base = SEGMENT_BASE.get(byte - 0x60) if byte in SEGMENT_PREFIXES else base
+        return offset if base is None else offset + self.get(base)
 
     # -- stack
 

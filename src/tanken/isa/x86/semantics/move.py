@@ -5,10 +5,9 @@ Intel SDM volume 2.
 
 from __future__ import annotations
 
-from tanken.isa.architecture import Column
 from tanken.isa.x86.inst import Memory, Register
 from tanken.isa.x86.semantics.descriptors import to_segment
-from tanken.isa.x86.semantics.execution import GP, SEGMENT_BASE, UD, Execution
+from tanken.isa.x86.semantics.execution import GP, UD, Execution
 from tanken.isa.x86.semantics.flags import CONDITIONS, condition
 from tanken.isa.x86.semantics.registry import semantic
 from tanken.isa.x86.state import GPR, RAX, RBX
@@ -107,10 +106,7 @@ def movdir64b(x: Execution) -> None:
 @semantic("clzero")
 def clzero(x: Execution) -> None:
     """The line of 64 bytes that rAX points into."""
-    segment, size = SEGMENT_BASE.get(x.inst.columns[Column.MEMORY] >> 24 & 255), x.inst.address_size * 8
-    start = x.register(RAX, size).read().zext(64)
-    if segment is not None:
-        start = start + x.get(segment)
+    start = x.linear(x.register(RAX, x.inst.address_size * 8).read().zext(64))
     for at in range(0, 64, 16):
         x.machine.store((start & -64) + at, x.constant(0, 128))
 

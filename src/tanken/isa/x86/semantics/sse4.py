@@ -11,7 +11,6 @@ from tanken.isa.x86.semantics.registry import semantic
 from tanken.isa.x86.semantics.sse_float import Floats
 from tanken.isa.x86.semantics.sse_integer import LANE_BITS, _operands, _saturate
 from tanken.isa.x86.semantics.vectors import join, split, vector
-from tanken.isa.x86.state import XMM
 
 
 @semantic("phaddw", "phaddd", "phaddsw", "phsubw", "phsubd", "phsubsw")
@@ -55,7 +54,7 @@ def pmulhrsw(x: Execution) -> None:
 def blend_by_sign(x: Execution) -> None:
     lane = {"b": 8, "s": 32, "d": 64}[x.mnemonic[-1]]
     a, b = x.location(0).read(), vector(x, 1).read()
-    chosen = split(x.get(XMM[0]), lane)
+    chosen = split(x.mask(), lane)
     x.location(0).write(join([mask.sign().select(n, m) for m, n, mask in zip(split(a, lane), split(b, lane), chosen, strict=True)]))
 
 

@@ -176,16 +176,20 @@ def compare(x: Execution) -> None:
         x.set(flag, x.constant(0, 1))
 
 
+# of the predicates 0 to 15: for which of less, equal, greater, unordered they hold; 16 to 31 are the same and object to what those do not
+HOLDS = (2, 1, 3, 8, 13, 14, 12, 7, 10, 9, 11, 0, 5, 6, 4, 15)
+OBJECTING = frozenset((1, 2, 5, 6, 9, 10, 13, 14))  # to any NaN
+
+
 @semantic(*("cmp" + suffix for suffix in SUFFIXES))
 def compare_mask(x: Execution) -> None:
-    """Predicates 0 to 3 equal, less, not greater, unordered; 4 to 7 their opposites. Less and not greater object to any NaN."""
-    floats, (lane, _), predicate = Floats(x), _lane(x), (x.immediate(2) or 0) & 7
+    """SSE has the first eight predicates, AVX all (SDM volume 2, CMPPS and VCMPPS)."""
+    floats, (lane, _), predicate = Floats(x), _lane(x), (x.immediate(2) or 0) & (31 if x.clears_upper else 7)
+    holds, objects = HOLDS[predicate & 15], (predicate & 15 in OBJECTING) != (predicate > 15)
     masks = []
     for a, b in zip(_sources(x, 0), _sources(x, 1), strict=True):
-        relation = floats.apply(f"f{lane}_{'order_loud' if predicate & 3 in (1, 2) else 'order'}", 2, a, b)
-        unordered, equal, less = (relation.equals(kind) for kind in (F.UNORDERED, F.EQUAL, F.LESS))
-        holds = (equal, less, less | equal, unordered)[predicate & 3]
-        masks.append((~holds if predicate & 4 else holds).sext(lane))
+        relation = floats.apply(f"f{lane}_{'order_loud' if objects else 'order'}", 2, a, b)
+        masks.append((x.constant(holds, 4) >> relation.zext(4)).trunc(1).sext(lane))
     floats.end()
     _write(x, masks)
 

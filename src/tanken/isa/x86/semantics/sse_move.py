@@ -8,10 +8,10 @@ from __future__ import annotations
 from functools import partial
 
 from tanken.isa.architecture import Value
-from tanken.isa.x86.semantics.execution import GP, SEGMENT_BASE, Execution, MemoryOperand
+from tanken.isa.x86.semantics.execution import GP, Execution, MemoryOperand
 from tanken.isa.x86.semantics.registry import semantic
 from tanken.isa.x86.semantics.vectors import aligned, enter_mmx, join, split, uses_mmx, vector
-from tanken.isa.x86.state import GPR, MXCSR, RDI
+from tanken.isa.x86.state import MXCSR, RDI
 
 
 @semantic("movaps", "movapd", "movdqa", "movntps", "movntpd", "movntdq", "movntdqa")
@@ -101,11 +101,7 @@ def pmovmskb(x: Execution) -> None:
 
 
 def _store_bytes(x: Execution, mask: Value, data: Value) -> None:
-    segment = x.inst.columns[6] >> 24 & 255
-    size = x.inst.address_size * 8
-    start = x.get(GPR[RDI]).trunc(size).zext(64)
-    if segment in SEGMENT_BASE:
-        start = start + x.get(SEGMENT_BASE[segment])
+    start = x.linear(x.register(RDI, x.inst.address_size * 8).read().zext(64))
     places = [MemoryOperand(x.machine, start + number, 8) for number in range(mask.width // 8)]
     chosen = [byte.sign() for byte in split(mask, 8)]
     for condition, place in zip(chosen, places, strict=True):  # a fault comes before the first change

@@ -232,6 +232,7 @@ def xrstor(x: Execution) -> None:
 @semantic("xgetbv")
 def xgetbv(x: Execution) -> None:
     """XCR0, or with ECX 1 what of it is in use."""
+    x.no_operand_prefix()
     which = x.register(RCX, 32).read()
     x.fault(GP, "there are extended control registers 0 and 1", ~which.below(2), 0)
     in_use = _in_use(x).trunc(32)
