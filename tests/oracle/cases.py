@@ -361,7 +361,7 @@ BEFORE: dict[str, Callable[[_Maker], None]] = {
     **dict.fromkeys(STRINGS, _strings), **dict.fromkeys(("div", "idiv"), _divisor), "xlat": _xlat,
     **dict.fromkeys(("loop", "loope", "loopne", "jecxz", "jrcxz"), _count), **dict.fromkeys(("bt", "bts", "btr", "btc"), _bits),
     "leave": _frame, "clzero": _line, "xgetbv": _extended_control,
-    **dict.fromkeys(("xsave", "xsave64", "xsaveopt", "xsaveopt64", "xsavec", "xsavec64", "xrstor", "xrstor64"), _parts), 
+    **dict.fromkeys(("xsave", "xsave64", "xsaveopt", "xsaveopt64", "xsavec", "xsavec64", "xrstor", "xrstor64"), _parts),
     **dict.fromkeys(("maskmovdqu", "maskmovq", "vmaskmovdqu"), _destination),
 }  # fmt: skip
 AFTER: dict[str, Callable[[_Maker, int | None], bool | None]] = {

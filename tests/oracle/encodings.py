@@ -52,7 +52,7 @@ def _modrm(form: Form, rng: random.Random, mode: int) -> bytes:
 def _prefixes(form: Form, rng: random.Random, mode: int) -> bytes:
     selectors, attributes = form.row.selectors, form.row.attributes
     out = b""
-    if rng.random() < 0.06:
+    if mode == 64 and rng.random() < 0.06:
         out += rng.choice((b"\x64", b"\x65"))
     if "66" in selectors or "o16" in selectors:
         out += b"\x66"
@@ -83,7 +83,7 @@ def _vex(form: Form, rng: random.Random, mode: int) -> bytes:
     vvvv = rng.randrange(16 if mode == 64 else 8) ^ 15 if any(operand.source == L.O_VVVV for operand in form.operands) else 15
     high = (rng.randrange(8) if mode == 64 else 7) << 5
     head = 0x8F if form.row.section.startswith("xop") else 0xC4
-    segment = rng.choice((b"\x64", b"\x65")) if rng.random() < 0.06 else b""
+    segment = rng.choice((b"\x64", b"\x65")) if mode == 64 and rng.random() < 0.06 else b""
     return segment + bytes([head, high | VEX_MAPS[form.row.section], w << 7 | vvvv << 3 | length << 2 | pp])
 
 
