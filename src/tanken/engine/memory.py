@@ -13,10 +13,12 @@ from it (so that the slow way tells the engine that its decoded instructions are
 
 from __future__ import annotations
 
+import mmap
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 PAGE = 4096
 SHIFT = 12
@@ -26,6 +28,7 @@ FETCH = 15  # bytes: the longest x86 instruction (SDM volume 2, 2.3.11)
 TOP = 0x7FFF_FFFF_F000  # the first address that a Linux x86-64 program cannot map
 LOWEST = 0x1_0000  # find_free gives nothing below: vm.mmap_min_addr's usual value
 
+Page: TypeAlias = bytearray | memoryview
 READABLE = READ | WRITE | EXEC  # any of them makes a page readable
 
 
@@ -49,7 +52,7 @@ class Mapping:
     prot: int
     content: bytes | None = None
     offset: int = 0
-    shared: dict[int, bytearray] | None = None  # the pages themselves, by number from `origin`, where forks see each other's stores
+    shared: mmap.mmap | None = None  # the bytes themselves, from page number `origin` on, where forks, the host's too, see each other's stores
     origin: int = 0
 
     @property
@@ -65,7 +68,7 @@ class Mapping:
         """The piece [start, end) of this mapping, which must lie inside it."""
         return replace(self, start=start, end=end, offset=self.offset + start - self.start)
 
-    def page(self, number: int) -> bytearray:
+    def page(self, number: int) -> Page:
         """A fresh page as the mapping describes it."""
         if self.content is None:
             return bytearray(PAGE)
@@ -76,19 +79,19 @@ class Mapping:
 _PAIR = struct.Struct("<QQ")
 
 
-def _unpack_pair(page: bytearray, offset: int) -> tuple[int]:
+def _unpack_pair(page: Page, offset: int) -> tuple[int]:
     low, high = _PAIR.unpack_from(page, offset)
     return (low | high << 64,)
 
 
-def _pack_pair(page: bytearray, offset: int, value: int) -> None:
+def _pack_pair(page: Page, offset: int, value: int) -> None:
     _PAIR.pack_into(page, offset, value & 0xFFFF_FFFF_FFFF_FFFF, value >> 64)
 
 
 # struct checks the page's end and the value's range for us: both errors lead to the slow way.
 _PLAIN = {size: struct.Struct("<" + code) for size, code in ((1, "B"), (2, "H"), (4, "I"), (8, "Q"))}
-_UNPACK: dict[int, Callable[[bytearray, int], tuple[int]]] = {size: plain.unpack_from for size, plain in _PLAIN.items()} | {16: _unpack_pair}
-_PACK: dict[int, Callable[[bytearray, int, int], None]] = {size: plain.pack_into for size, plain in _PLAIN.items()} | {16: _pack_pair}
+_UNPACK: dict[int, Callable[[Page, int], tuple[int]]] = {size: plain.unpack_from for size, plain in _PLAIN.items()} | {16: _unpack_pair}
+_PACK: dict[int, Callable[[Page, int, int], None]] = {size: plain.pack_into for size, plain in _PLAIN.items()} | {16: _pack_pair}
 
 
 class AddressSpace:
@@ -105,10 +108,10 @@ class AddressSpace:
         self.on_code_write: Callable[[int], None] | None = None
         self._maps: list[Mapping] = []  # sorted, apart
         self._starts: list[int] = []
-        self._pages: dict[int, bytearray] = {}
+        self._pages: dict[int, Page] = {}
         self._forked: set[int] = set()  # pages whose bytearray a fork may hold too
-        self._readable: dict[int, bytearray] = {}
-        self._writable: dict[int, bytearray] = {}
+        self._readable: dict[int, Page] = {}
+        self._writable: dict[int, Page] = {}
 
     def __repr__(self) -> str:
         return f"<AddressSpace {len(self._maps)} mappings, {len(self._pages)} pages touched>"
@@ -172,7 +175,7 @@ class AddressSpace:
         """
         end = self._range(address, length)
         self._cut(address, end)
-        new = Mapping(address, end, prot, content, offset, {} if shared else None, address >> SHIFT)
+        new = Mapping(address, end, prot, content, offset, mmap.mmap(-1, end - address) if shared else None, address >> SHIFT)
         at = bisect_right(self._starts, address)
         self._maps.insert(at, new)
         self._starts.insert(at, address)
@@ -205,7 +208,7 @@ class AddressSpace:
         """Bytes in all mappings, touched or not."""
         return sum(mapping.length for mapping in self._maps)
 
-    def fast_pages(self) -> tuple[dict[int, bytearray], dict[int, bytearray]]:
+    def fast_pages(self) -> tuple[dict[int, Page], dict[int, Page]]:
         """The dictionaries of the fast path, for loads and for stores; always the same objects. Engines look into them, never write."""
         return self._readable, self._writable
 
@@ -255,7 +258,7 @@ class AddressSpace:
                 raise Miss(page, end - start, access)
             page = mapping.end
 
-    def _page(self, number: int) -> bytearray:
+    def _page(self, number: int) -> Page:
         """The bytes of a mapped page, made now if nobody has touched it."""
         page = self._pages.get(number)
         if page is None:
@@ -264,11 +267,12 @@ class AddressSpace:
             if mapping.shared is None:
                 page = mapping.page(number)
             else:
-                page = mapping.shared.setdefault(number - mapping.origin, bytearray(PAGE))
+                start = number - mapping.origin << SHIFT
+                page = memoryview(mapping.shared)[start : start + PAGE]
             self._pages[number] = page
         return page
 
-    def _own_page(self, number: int) -> bytearray:
+    def _own_page(self, number: int) -> Page:
         """The bytes of a mapped page for storing to it: copied first when a fork may hold them too."""
         page = self._page(number)
         if number in self._forked:
@@ -348,7 +352,7 @@ class AddressSpace:
                 del self._starts[index]
 
     @staticmethod
-    def _forget(table: dict[int, bytearray], start: int, end: int) -> None:
+    def _forget(table: dict[int, Page], start: int, end: int) -> None:
         first, last = start >> SHIFT, end >> SHIFT
         numbers = range(first, last) if last - first < len(table) else [n for n in table if first <= n < last]
         for number in numbers:

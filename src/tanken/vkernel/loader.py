@@ -1,4 +1,4 @@
-"""Loading a program: a static x86-64 ELF, or a script whose first line names one, into a fresh address space with its first stack.
+"""Loading a program: an x86-64 ELF with the interpreter it asks for, or a script whose first line names one, into a fresh address space.
 
 ELF specification (System V gABI, chapter 5), System V ABI AMD64 supplement 3.4.1 (initial stack), execve(2) (scripts, limits).
 """
@@ -14,12 +14,12 @@ from pathlib import Path
 
 from tanken import elf
 from tanken.base.errors import InputError, UnsupportedError, UsageError
-from tanken.engine.memory import EXEC, OFFSET, PAGE, READ, TOP, WRITE, AddressSpace
+from tanken.engine.memory import EXEC, OFFSET, PAGE, READ, WRITE, AddressSpace
 
 PT_LOAD, PT_INTERP, PT_PHDR = 1, 3, 6
 ET_EXEC, ET_DYN, EM_X86_64 = 2, 3, 62
-PIE_BASE = 0x5555_5555_4000  # where Linux puts position-independent programs when it does not randomise
 STACK_SIZE = 8 << 20
+STACK_GAP = 1 << 20  # below it nothing is mapped
 ARGUMENT_LIMIT = 2 << 20  # bytes of arguments and environment: a quarter of the stack
 SCRIPT_LINE, SCRIPT_DEPTH = 256, 4
 LARGEST_IMAGE = 1 << 32
@@ -83,31 +83,60 @@ def load(path: str, arguments: Sequence[bytes], environment: Sequence[bytes], sp
 
 def _load_elf(data: bytes, path: str, arguments: Sequence[bytes], environment: Sequence[bytes], memory: AddressSpace) -> Image:
     file, headers = _read_elf(data, path)
-    segments, entry = file.segments, file.entry
-    if any(segment.type == PT_INTERP for segment in segments):
-        raise UnsupportedError("a dynamically linked program", wanted="a static one", where=path, hint="shared libraries are not supported yet")
-    loads = [segment for segment in segments if segment.type == PT_LOAD and segment.memory_size]
-    if not loads:
-        raise InputError("no segment to load", where=path)
-    base = PIE_BASE if file.type == ET_DYN else 0
-    for segment in loads:
-        _check(segment, base, len(data), path)
-    for segment in loads:
-        _map(memory, segment, base, data)
+    base = _pie_base(memory.top) if file.type == ET_DYN else 0
+    loads = _place(memory, file, base, data, path)
     end = max(base + segment.address + segment.memory_size for segment in loads)
     table = next((base + s.address + headers - s.offset for s in loads if s.offset <= headers < s.offset + s.file_size), 0)
-    auxiliary = {3: table, 4: 56, 5: len(segments), 6: PAGE, 7: 0, 8: 0, 9: base + entry, 17: 100, 23: 0, 26: 0}
+    memory.map(memory.top - STACK_SIZE, STACK_SIZE, READ | WRITE)
+    memory.map(memory.top - STACK_SIZE - STACK_GAP, STACK_GAP, 0)
+    linker, entry = _linker(memory, file, data, path) or (0, base + file.entry)
+    auxiliary = {3: table, 4: 56, 5: len(file.segments), 6: PAGE, 7: linker, 8: 0, 9: base + file.entry, 17: 100, 23: 0, 26: 0}
     stack = _stack(memory, path, arguments, environment, auxiliary)
-    return Image(memory, base + entry, stack, end, os.path.realpath(path), tuple(arguments))
+    return Image(memory, entry, stack, end, os.path.realpath(path), tuple(arguments))
 
 
-def _check(segment: elf.Segment, base: int, size: int, path: str) -> None:
+def _linker(memory: AddressSpace, file: elf.Elf, data: bytes, path: str) -> tuple[int, int] | None:
+    """Where the dynamic linker that PT_INTERP names was loaded, and where it begins; None for a program that needs none."""
+    asked = next((segment for segment in file.segments if segment.type == PT_INTERP), None)
+    if asked is None:
+        return None
+    name = os.fsdecode(data[asked.offset : asked.offset + asked.file_size].split(b"\0")[0])
+    code = read_program(name)
+    if code[:4] != b"\x7fELF":
+        raise InputError(f"begins with {code[:4].hex(' ')}", wanted=f"the dynamic linker of {path}, an ELF", where=name)
+    linker, _ = _read_elf(code, name)
+    size = max((segment.address + segment.memory_size for segment in linker.segments if segment.type == PT_LOAD), default=0)
+    base = memory.find_free(min(size, LARGEST_IMAGE)) if linker.type == ET_DYN and size else 0
+    if base is None:
+        raise InputError(f"{size:#x} bytes", wanted="a linker that fits", where=name)
+    _place(memory, linker, base, code, name)
+    return base, base + linker.entry
+
+
+def _place(memory: AddressSpace, file: elf.Elf, base: int, data: bytes, path: str) -> list[elf.Segment]:
+    """Check and map the segments, which are given back."""
+    loads = [segment for segment in file.segments if segment.type == PT_LOAD and segment.memory_size]
+    if not loads:
+        raise InputError("no segment to load", where=path)
+    for segment in loads:
+        _check(segment, base, len(data), path, memory.top)
+    for segment in loads:
+        _map(memory, segment, base, data)
+    return loads
+
+
+def _pie_base(top: int) -> int:
+    """Where position-independent programs go, as Linux places them when it does not randomise."""
+    return top // 3 * 2 & ~OFFSET
+
+
+def _check(segment: elf.Segment, base: int, size: int, path: str, top: int) -> None:
     where = f"{path}: segment at {segment.address:#x}"
     if segment.offset + segment.file_size > size:
         raise InputError(f"bytes {segment.offset:#x} to {segment.offset + segment.file_size:#x} of a file of {size:#x}", where=where, hint="truncated?")
     if segment.file_size > segment.memory_size:
         raise InputError(f"{segment.file_size:#x} bytes of file for {segment.memory_size:#x} of memory", where=where)
-    if segment.memory_size > LARGEST_IMAGE or base + segment.address + segment.memory_size > TOP - STACK_SIZE - PAGE:
+    if segment.memory_size > LARGEST_IMAGE or base + segment.address + segment.memory_size > top - STACK_SIZE - STACK_GAP:
         raise InputError(f"{segment.memory_size:#x} bytes", wanted="addresses of a user program", where=where)
     if (segment.offset - segment.address) & OFFSET:
         raise InputError(f"file offset {segment.offset:#x}", wanted="the same place in a page as the address", where=where)
@@ -125,8 +154,7 @@ def _stack(memory: AddressSpace, path: str, arguments: Sequence[bytes], environm
     """Strings at the top, below them the auxiliary vector, environment and arguments; the stack pointer's first value."""
     if sum(map(len, (*arguments, *environment))) + 9 * (len(arguments) + len(environment)) > ARGUMENT_LIMIT:
         raise UsageError("arguments and environment too long", wanted=f"at most {ARGUMENT_LIMIT} bytes")
-    memory.map(TOP - STACK_SIZE, STACK_SIZE, READ | WRITE)
-    at = TOP - 16
+    at = memory.top - 16
 
     def put(data: bytes) -> int:
         nonlocal at

@@ -72,6 +72,7 @@ class Process:
     executed: int = 0  # instructions before the last execve
     signals: signals.Signals = field(default_factory=signals.Signals)
     descriptors: Descriptors = field(default_factory=Descriptors.inherit)
+    robust_list: int = 0
     on_replace: Callable[[], None] | None = None  # vfork: what to do before an execve or exit
     surroundings: Surroundings | None = None  # between two runs
     engine: Engine = field(init=False)
@@ -129,7 +130,7 @@ class Process:
                     ended = self._struck(exit)
                     if ended is not None:
                         return self._leave(ended)
-                if self.signals.pending:
+                if self.signals.pending:  # the blocked ones stay
                     signals.deliver(self)
         except Exited as exited:
             return self._leave(Ended(exited.status))

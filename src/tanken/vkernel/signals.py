@@ -23,6 +23,8 @@ SIG_DFL, SIG_IGN = 0, 1
 SA_SIGINFO, SA_ONSTACK, SA_RESTART, SA_NODEFER, SA_RESETHAND = 4, 0x0800_0000, 0x1000_0000, 0x4000_0000, 0x8000_0000
 UNCATCHABLE = (signal.SIGKILL, signal.SIGSTOP)
 SYNCHRONOUS = (signal.SIGSEGV, signal.SIGFPE, signal.SIGILL, signal.SIGBUS, signal.SIGTRAP)
+HARMLESS = (signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH)  # without a handler they do nothing
+STOPPING = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 RED_ZONE = 128
 ORDER = (8, 9, 10, 11, 12, 13, 14, 15, 7, 6, 5, 3, 2, 0, 1, 4)  # registers as struct sigcontext has them, RIP and flags follow
 CONTEXT = struct.Struct("<QQQIIQ 18Q 4H 4Q 8Q Q Q")  # flags, link, stack; sigcontext; fpstate and reserved; mask
@@ -54,6 +56,7 @@ class Signals:
     mask: int = 0
     pending: list[int] = field(default_factory=list)
     waiting: bool = False
+    let_through: set[int] = field(default_factory=set)  # came while a call waited with another mask: their handlers run all the same
     stack: tuple[int, int, int] = (0, 2, 0)  # sigaltstack: address, flags (disabled), size
 
     def arrive(self, number: int, _frame: object = None) -> None:
@@ -68,11 +71,32 @@ class Signals:
         """InterruptedError from inside where a signal has come or comes."""
         self.waiting = True  # first: from here on a signal that comes raises
         try:
-            if self.pending:
+            if self.ready():
                 raise InterruptedError(4, "interrupted")
             yield
         finally:
             self.waiting = False
+
+    @contextmanager
+    def masked(self, mask: int | None) -> Iterator[None]:
+        """Another blocked set meanwhile, where one is given."""
+        before = self.mask
+        if mask is not None:
+            self.block(mask)
+        try:
+            yield
+        finally:
+            if mask is not None:
+                self.let_through |= {number for number in self.pending if not mask >> number - 1 & 1}
+                self.block(before)
+
+    def ready(self) -> list[int]:
+        """What has come and is not blocked."""
+        return [number for number in self.pending if number in self.let_through or not self.mask >> number - 1 & 1]
+
+    def restarts(self) -> bool:
+        """Whether the handlers that are about to run let a call go on."""
+        return all(self.actions.get(number, Action()).flags & SA_RESTART for number in self.ready())
 
     def install(self, number: int, action: Action) -> None:
         """Let the host do the same, or tell us."""
@@ -116,10 +140,13 @@ def die(number: int) -> NoReturn:
 def deliver(process: Process) -> None:
     """Enter the guest's handlers for what has arrived, the last one first to run."""
     signals = process.signals
-    waiting, signals.pending = signals.pending, []
-    for number in waiting:
+    for number in signals.ready():
+        if number not in signals.ready():
+            continue  # blocked by a handler that was just entered
+        signals.pending.remove(number)
+        signals.let_through.discard(number)
         action = signals.actions.get(number, Action())
-        if action.handler == SIG_IGN:
+        if action.handler == SIG_IGN or (action.handler == SIG_DFL and number in HARMLESS):
             continue
         if action.handler == SIG_DFL:
             raise Killed(number)
@@ -161,10 +188,11 @@ def _enter(process: Process, number: int, action: Action, code: int, address: in
 
 
 def _floats(process: Process) -> bytes:
-    """The FXSAVE image without x87 registers: programs for this kernel keep no values there over a handler."""
+    """The FXSAVE image (SDM volume 1, 10.5.1)."""
     state = process.state
     head = struct.pack("<HHB3x16xII", state.fpu_control, state.fpu_status | state.fpu_top << 11, state.fpu_valid, state.mxcsr, 0xFFFF)
-    return (head + bytes(128) + b"".join(value.to_bytes(16, "little") for value in state.xmm)).ljust(512, b"\0")
+    stack = [state.st[(state.fpu_top + n) % 8] for n in range(8)]
+    return (head + b"".join(value.to_bytes(16, "little") for value in (*stack, *state.xmm))).ljust(512, b"\0")
 
 
 def leave(process: Process) -> int:
@@ -177,7 +205,10 @@ def leave(process: Process) -> int:
     floats = words[32]
     with suppress(Miss):
         image = process.memory.read(floats, 512)
-        state.mxcsr = int.from_bytes(image[24:28], "little")
+        state.fpu_control, status, state.fpu_valid, state.mxcsr = struct.unpack_from("<HHB3x16xI", image)
+        state.fpu_status, state.fpu_top = status & ~0x3800, status >> 11 & 7
+        for n in range(8):
+            state.st[(state.fpu_top + n) % 8] = int.from_bytes(image[32 + 16 * n : 42 + 16 * n], "little")
         state.xmm[:] = [int.from_bytes(image[160 + 16 * n : 176 + 16 * n], "little") for n in range(16)]
     process.signals.block(words[-1])
     return state.rax

@@ -6,7 +6,7 @@ not here gives #UD.
 
 from __future__ import annotations
 
-VENDOR = b"TankenTanken"
+VENDOR = b"AuthenticAMD"  # whose choices are followed where the manuals leave one; glibc reads no features of a vendor that it does not know
 BRAND = b"tanken"
 A, B, C, D = range(4)
 BASIC, STRUCTURED, STRUCTURED_1, STATE_1, EXTENDED, SIZES = (1, 0), (7, 0), (7, 1), (0xD, 1), (0x8000_0001, 0), (0x8000_0008, 0)
@@ -56,6 +56,10 @@ def answer(leaf: int, subleaf: int) -> tuple[int, int, int, int]:
         return 0xD, b, c, d
     if leaf == 0x8000_0000:
         return 0x8000_0008, b, c, d
+    if leaf == 0x8000_0005:
+        return 0, 0, 32 << 24 | 8 << 16 | 1 << 8 | 64, 32 << 24 | 8 << 16 | 1 << 8 | 64  # 32 KiB of data and of code, 8 ways, lines of 64 bytes
+    if leaf == 0x8000_0006:
+        return 0, 0, 512 << 16 | 6 << 12 | 1 << 8 | 64, 16 << 18 | 6 << 12 | 1 << 8 | 64  # second level 512 KiB, third 8 MiB
     if 0x8000_0002 <= leaf <= 0x8000_0004:
         return _text(BRAND.ljust(48, b"\0"), (leaf - 0x8000_0002) * 16)
     a, b, c, d = _words((leaf, subleaf if leaf in (7, 0xD) else 0))

@@ -16,7 +16,12 @@ from tanken.vkernel.calls.table import ARGUMENTS, CONVERT, TABLE, Call, Restart,
 if TYPE_CHECKING:
     from tanken.vkernel.process import Process
 
-FAMILIES = ("files", "paths", "status", "descriptors", "memory", "processes", "signals", "identity", "system", "times", "waiting")
+FAMILIES = (
+    "files", "paths", "status", "attributes", "descriptors", "events", "sockets", "memory", "processes", "signals", "identity", "system", "times",
+    "waiting", "passed",
+)  # fmt: skip
+# made again after a handler that was installed with SA_RESTART: signal(7)
+RESTARTED = frozenset("read readv write writev ioctl open openat wait4 waitid accept accept4 connect recvfrom recvmsg sendto sendmsg flock fcntl".split())
 
 
 @cache
@@ -52,7 +57,7 @@ def _answer(process: Process, call: Call, raw: list[int]) -> int:
     except Miss:
         return -errno.EFAULT
     except InterruptedError:
-        return -errno.EINTR
+        return -Restart.NUMBER if call.name in RESTARTED and process.signals.restarts() else -errno.EINTR
     except OSError as error:
         return -(error.errno or errno.EIO)
     except OverflowError:

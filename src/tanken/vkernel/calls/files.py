@@ -1,4 +1,4 @@
-"""Reading and writing descriptors: read write readv writev pread64 pwrite64 lseek sendfile copy_file_range fsync truncate.
+"""Reading and writing descriptors: read write and their forms for several places and given offsets, lseek, sendfile splice tee, fsync, truncate.
 
 Linux man-pages section 2; the descriptors are the host's.
 """
@@ -12,6 +12,7 @@ import struct
 
 from tanken.engine.memory import WRITE
 from tanken.vkernel.calls.table import Fd, Int, Long, Path, Word, call
+from tanken.vkernel.host import syscall
 from tanken.vkernel.process import Process
 
 LARGEST = 1 << 24  # bytes a call moves at most; more is a short read or write, which callers must expect
@@ -68,7 +69,10 @@ def pwrite64(process: Process, fd: Fd, buffer: Word, count: Word, offset: Long) 
 def readv(process: Process, fd: Fd, vector: Word, count: Int) -> int:
     places = vectors(process, vector, count)
     wait_ready(process, fd)
-    data = os.read(fd, min(sum(length for _, length in places), LARGEST))
+    return _scatter(process, places, os.read(fd, min(sum(length for _, length in places), LARGEST)))
+
+
+def _scatter(process: Process, places: list[tuple[int, int]], data: bytes) -> int:
     done = 0
     for address, length in places:
         piece = data[done : done + length]
@@ -78,15 +82,31 @@ def readv(process: Process, fd: Fd, vector: Word, count: Int) -> int:
     return done
 
 
-@call(20, host=True)
-def writev(process: Process, fd: Fd, vector: Word, count: Int) -> int:
-    places, room, pieces = vectors(process, vector, count), LARGEST, []
+def _gather(process: Process, places: list[tuple[int, int]]) -> bytes:
+    room, pieces = LARGEST, []
     for address, length in places:
         length = min(length, room)
         room -= length
         pieces.append(process.memory.read(address, length, 7) if length else b"")
+    return b"".join(pieces)
+
+
+@call(20, host=True)
+def writev(process: Process, fd: Fd, vector: Word, count: Int) -> int:
+    data = _gather(process, vectors(process, vector, count))
     wait_ready(process, fd, select.POLLOUT)
-    return os.write(fd, b"".join(pieces))
+    return os.write(fd, data)
+
+
+@call(295, host=True)
+def preadv(process: Process, fd: Fd, vector: Word, count: Int, offset: Long) -> int:
+    places = vectors(process, vector, count)
+    return _scatter(process, places, os.pread(fd, min(sum(length for _, length in places), LARGEST), offset))
+
+
+@call(296, host=True)
+def pwritev(process: Process, fd: Fd, vector: Word, count: Int, offset: Long) -> int:
+    return os.pwrite(fd, _gather(process, vectors(process, vector, count)), offset)
 
 
 @call(8, host=True)
@@ -102,6 +122,32 @@ def sendfile(process: Process, to: Fd, source: Fd, offset: Word, count: Word) ->
     done = os.sendfile(to, source, at, min(count, 1 << 30))
     process.memory.write(offset, (at + done).to_bytes(8, "little"), WRITE)
     return done
+
+
+def _moved(process: Process, number: int, source: int, source_offset: int, to: int, to_offset: int, count: int, flags: int) -> int:
+    """Between two descriptors, at offsets that stand in memory where they are given, and are moved on there."""
+    places = (source_offset, to_offset)
+    offsets = [bytearray(process.memory.read(place, 8)) if place else 0 for place in places]
+    done = syscall(number, source, offsets[0], to, offsets[1], min(count, 1 << 30), flags)
+    for place, offset in zip(places, offsets, strict=True):
+        if isinstance(offset, bytearray):
+            process.memory.write(place, offset, WRITE)
+    return done
+
+
+@call(326, host=True)
+def copy_file_range(process: Process, source: Fd, source_offset: Word, to: Fd, to_offset: Word, count: Word, flags: Int) -> int:
+    return _moved(process, 326, source, source_offset, to, to_offset, count, flags)
+
+
+@call(275, host=True)
+def splice(process: Process, source: Fd, source_offset: Word, to: Fd, to_offset: Word, count: Word, flags: Int) -> int:
+    return _moved(process, 275, source, source_offset, to, to_offset, count, flags)
+
+
+@call(276, host=True)
+def tee(process: Process, source: Fd, to: Fd, count: Word, flags: Int) -> int:
+    return syscall(276, source, to, min(count, 1 << 30), flags)
 
 
 @call(74, "fsync", host=True)
@@ -136,10 +182,7 @@ def fadvise64(process: Process, fd: Fd, offset: Long, length: Long, advice: Int)
 
 @call(285, host=True)
 def fallocate(process: Process, fd: Fd, mode: Int, offset: Long, length: Long) -> int:
-    if mode:
-        return -errno.EOPNOTSUPP
-    os.posix_fallocate(fd, offset, length)
-    return 0
+    return syscall(285, fd, mode, offset, length)
 
 
 @call(162, host=True)

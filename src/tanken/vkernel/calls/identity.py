@@ -13,6 +13,7 @@ import struct
 from tanken.engine.memory import WRITE
 from tanken.vkernel.calls.processes import pack_usage
 from tanken.vkernel.calls.table import Int, Word, call
+from tanken.vkernel.host import syscall
 from tanken.vkernel.process import Process
 
 
@@ -89,6 +90,36 @@ def getgroups(process: Process, size: Int, groups: Word) -> int:
     return len(numbers)
 
 
+@call(116, host=True)
+def setgroups(process: Process, size: Int, groups: Word) -> int:
+    if not 0 <= size <= 65536:
+        return -errno.EINVAL
+    os.setgroups(struct.unpack(f"<{size}I", process.memory.read(groups, 4 * size)) if size else [])
+    return 0
+
+
+def _capabilities(process: Process, number: int, header: int, data: int, reads: bool) -> int:
+    head = bytearray(process.memory.read(header, 8))
+    sets = bytearray(process.memory.read(data, 24)) if data and reads else bytearray(24)
+    try:
+        answer = syscall(number, head, sets if data else 0)
+    finally:
+        process.memory.write(header, head, WRITE)  # the version that the kernel wants
+    if data and not reads:
+        process.memory.write(data, sets, WRITE)
+    return answer
+
+
+@call(125, host=True)
+def capget(process: Process, header: Word, data: Word) -> int:
+    return _capabilities(process, 125, header, data, False)
+
+
+@call(126, host=True)
+def capset(process: Process, header: Word, data: Word) -> int:
+    return _capabilities(process, 126, header, data, True)
+
+
 @call(109, host=True)
 def setpgid(process: Process, target: Int, group: Int) -> int:
     os.setpgid(target, group)
@@ -162,16 +193,38 @@ def setpriority(process: Process, which: Int, who: Int, value: Int) -> int:
     return 0
 
 
-@call(157)
-def prctl(process: Process, option: Int, argument: Word) -> int:
-    """PR_SET_NAME and PR_GET_NAME."""
-    if option == 15:
+PR_SET_NAME, PR_GET_NAME = 15, 16
+PR_PASSED = {1, 3, 4, 7, 8, 23, 27, 36, 38, 39}  # death signal, dumpable, capabilities, single-bit answers: numbers in and out
+
+
+@call(157, host=True)
+def prctl(process: Process, option: Int, argument: Word, second: Word, third: Word, fourth: Word) -> int:
+    """The name is the guest's; what is asked and answered in numbers is the host's."""
+    if option == PR_SET_NAME:
         process.name = (process.memory.text(argument, 16) or process.memory.read(argument, 15))[:15]
         return 0
-    if option == 16:
+    if option == PR_GET_NAME:
         process.memory.write(argument, process.name.ljust(16, b"\0"), WRITE)
         return 0
-    return -errno.EINVAL
+    return syscall(157, option, argument, second, third, fourth) if option in PR_PASSED else -errno.EINVAL
+
+
+@call(135)
+def personality(process: Process, wanted: Word) -> int:
+    """Linux alone, without variants."""
+    return 0 if wanted & 0xFFFF_FFFF in (0, 0xFFFF_FFFF) else -errno.EINVAL
+
+
+@call(203)
+def sched_setaffinity(process: Process, target: Int, size: Word, mask: Word) -> int:
+    """The one processor there is must be among them."""
+    return 0 if process.memory.load(mask, 1) & 1 else -errno.EINVAL
+
+
+@call(143, host=True)
+def sched_getparam(process: Process, target: Int, parameter: Word) -> int:
+    process.memory.write(parameter, struct.pack("<i", os.sched_getparam(target).sched_priority), WRITE)
+    return 0
 
 
 @call(204, host=True)

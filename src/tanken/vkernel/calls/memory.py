@@ -1,7 +1,7 @@
 """Memory: brk mmap munmap mprotect mremap madvise msync mincore mlock.
 
-mmap(2), brk(2). Anonymous memory and private views of files; a shared mapping that could be written is refused, because a forked guest
-process has its own memory here.
+mmap(2), brk(2). Anonymous memory, shared with forked processes where it is asked for, and private views of files; a view through which a file
+could be written is refused (ENODEV).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
-from tanken.engine.memory import EXEC, OFFSET, PAGE, READ, TOP, WRITE
+from tanken.engine.memory import EXEC, OFFSET, PAGE, READ, WRITE
 from tanken.vkernel.calls.table import Int, Long, Word, call
 from tanken.vkernel.process import Process
 
@@ -45,27 +45,26 @@ def mmap(process: Process, address: Word, length: Word, prot: Int, flags: Int, f
     if not length or offset < 0 or offset & OFFSET or flags & 3 == 0:
         return -errno.EINVAL
     length = length + OFFSET & ~OFFSET
-    if length > TOP:
+    if length > process.memory.top:
         return -errno.ENOMEM
     content = None
     if not flags & MAP_ANONYMOUS:
         if flags & 3 == MAP_SHARED and prot & 2:
             return -errno.ENODEV
-        size = os.fstat(fd).st_size
+        host = process.descriptors.host(fd)
+        size = os.fstat(host).st_size
         if min(length, size - offset) > LARGEST_VIEW:
             return -errno.ENOMEM
-        content = os.pread(fd, max(min(length, size - offset), 0), offset)
-    elif flags & 3 == MAP_SHARED and prot & 2:
-        return -errno.ENODEV
+        content = os.pread(host, max(min(length, size - offset), 0), offset)
     at = _place(process, address, length, flags)
     if at > 0:
-        process.memory.map(at, length, _rights(prot), content)
+        process.memory.map(at, length, _rights(prot), content, shared=content is None and flags & 3 == MAP_SHARED)
     return at
 
 
 def _place(process: Process, address: int, length: int, flags: int) -> int:
     if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE):
-        if address & OFFSET or address < PAGE or address + length > TOP:
+        if address & OFFSET or address < PAGE or address + length > process.memory.top:
             return -errno.EINVAL if address & OFFSET else -errno.EPERM if address < PAGE else -errno.ENOMEM
         if flags & MAP_FIXED_NOREPLACE and process.memory.find_free(length, address) != address:
             return -errno.EEXIST
@@ -75,7 +74,7 @@ def _place(process: Process, address: int, length: int, flags: int) -> int:
 
 @call(11)
 def munmap(process: Process, address: Word, length: Word) -> int:
-    if address & OFFSET or not length or address + length > TOP:
+    if address & OFFSET or not length or address + length > process.memory.top:
         return -errno.EINVAL
     process.memory.unmap(address, length)
     return 0
@@ -87,7 +86,7 @@ def mprotect(process: Process, address: Word, length: Word, prot: Int) -> int:
         return -errno.EINVAL
     if not length:
         return 0
-    if address + length > TOP or any(not _mapped(process, page) for page in (address, address + length - 1 & ~OFFSET)):
+    if address + length > process.memory.top or any(not _mapped(process, page) for page in (address, address + length - 1 & ~OFFSET)):
         return -errno.ENOMEM
     process.memory.protect(address, length, _rights(prot))
     return 0
@@ -104,7 +103,7 @@ def mremap(process: Process, old: Word, old_length: Word, new_length: Word, flag
     old_length, new_length = old_length + OFFSET & ~OFFSET, new_length + OFFSET & ~OFFSET
     if old & OFFSET or not old_length or not new_length or flags & ~MREMAP_MAYMOVE:
         return -errno.EINVAL
-    if max(old_length, new_length) > TOP - old:
+    if max(old_length, new_length) > process.memory.top - old:
         return -errno.ENOMEM
     if new_length <= old_length:
         if new_length < old_length:
@@ -135,13 +134,36 @@ def madvise(process: Process, address: Word, length: Word, advice: Int) -> int:
     if advice == 4 and length:
         for mapping in process.memory.mappings():
             start, end = max(mapping.start, address), min(mapping.end, address + length + OFFSET & ~OFFSET)
-            if start < end and mapping.content is None:
+            if start < end and mapping.content is None and mapping.shared is None:
                 process.memory.map(start, end - start, mapping.prot)
     return 0
 
 
 @call(26)
 def msync(process: Process, address: Word, length: Word, flags: Int) -> int:
+    return 0
+
+
+@call(27)
+def mincore(process: Process, address: Word, length: Word, result: Word) -> int:
+    """Everything that is mapped is there."""
+    if address & OFFSET:
+        return -errno.EINVAL
+    pages = (length + OFFSET) >> 12
+    if any(not _mapped(process, address + (number << 12)) for number in range(pages)):
+        return -errno.ENOMEM
+    if pages:
+        process.memory.write(result, b"\1" * pages, WRITE)
+    return 0
+
+
+@call(151)
+def mlockall(process: Process, flags: Int) -> int:
+    return 0 if 0 < flags < 8 else -errno.EINVAL
+
+
+@call(152)
+def munlockall(process: Process) -> int:
     return 0
 
 

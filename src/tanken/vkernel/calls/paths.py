@@ -228,6 +228,27 @@ def utimensat(process: Process, directory: Directory, path: Word, times: Word, f
     return 0
 
 
+def _set_times(process: Process, path: bytes, times: int, form: str, unit: int) -> int:
+    """Access and modification time as pairs of seconds and parts of `unit` nanoseconds; now where none are given."""
+    if not times:
+        os.utime(path)
+        return 0
+    words = struct.unpack(form, process.memory.read(times, struct.calcsize(form)))
+    pairs = [(words[0], 0), (words[1], 0)] if len(words) == 2 else [words[:2], words[2:]]
+    os.utime(path, ns=tuple(seconds * 1_000_000_000 + rest * unit for seconds, rest in pairs))
+    return 0
+
+
+@call(132, host=True)
+def utime(process: Process, path: Path, times: Word) -> int:
+    return _set_times(process, path, times, "<2q", 0)
+
+
+@call(235, host=True)
+def utimes(process: Process, path: Path, times: Word) -> int:
+    return _set_times(process, path, times, "<4q", 1000)
+
+
 @call(79, host=True)
 def getcwd(process: Process, buffer: Word, size: Word) -> int:
     here = os.getcwdb() + b"\0"

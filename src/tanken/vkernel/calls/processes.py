@@ -10,16 +10,19 @@ import errno
 import os
 import struct
 import sys
+import time
 from collections.abc import Iterable
 
 from tanken.base.errors import InputError, UnsupportedError, UsageError
 from tanken.engine.memory import WRITE, Miss
 from tanken.vkernel.calls.table import Int, Path, Word, call
+from tanken.vkernel.host import syscall
 from tanken.vkernel.process import Exited, Process
 
 CLONE_VM, CLONE_VFORK, CLONE_PARENT_SETTID, CLONE_CHILD_SETTID, CLONE_SETTLS = 0x100, 0x4000, 0x100000, 0x1000000, 0x80000
 CLONE_REFUSED = 0x10000 | 0x7E02_0000  # CLONE_THREAD; new namespaces
 ARGUMENTS = 65536
+P_PIDFD = 3
 RUSAGE = struct.Struct("<4q14q")
 
 
@@ -186,9 +189,38 @@ def set_tid_address(process: Process, address: Word) -> int:
     return os.getpid()
 
 
+@call(247, host=True)
+def waitid(process: Process, kind: Int, which: Int, info: Word, options: Int, usage: Word) -> int:
+    """As wait4: a signal may interrupt the wait, and nothing is lost by it."""
+    answer, used = bytearray(128), bytearray(RUSAGE.size)
+    host = process.descriptors.host(which) if kind == P_PIDFD else which
+    if not options & os.WNOHANG and process.signals.actions:
+        with process.signals.interruptible():
+            syscall(247, kind, host, answer, options | os.WNOWAIT, 0)
+    syscall(247, kind, host, answer, options, used)
+    if info:
+        process.memory.write(info, answer, WRITE)
+    if usage:
+        process.memory.write(usage, used, WRITE)
+    return 0
+
+
 @call(273)
 def set_robust_list(process: Process, head: Word, length: Word) -> int:
-    return 0 if length == 24 else -errno.EINVAL
+    """Noted; the list is for other threads, and there is one."""
+    if length != 24:
+        return -errno.EINVAL
+    process.robust_list = head
+    return 0
+
+
+@call(274)
+def get_robust_list(process: Process, target: Int, head: Word, length: Word) -> int:
+    if target not in (0, os.getpid()):
+        return -errno.EPERM
+    process.memory.write(head, struct.pack("<Q", process.robust_list), WRITE)
+    process.memory.write(length, struct.pack("<Q", 24), WRITE)
+    return 0
 
 
 @call(334)
@@ -196,14 +228,47 @@ def rseq(process: Process, area: Word, length: Int, flags: Int, signature: Int) 
     return -errno.ENOSYS
 
 
+FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET = 0, 1, 9, 10
+PATIENCE = 0.001  # seconds between two looks at a word that another process may change
+
+
 @call(202)
 def futex(process: Process, address: Word, operation: Int, value: Int, timeout: Word) -> int:
-    """One thread alone: nobody is woken, and waiting for nobody would last for ever."""
-    if operation & 127 == 1:
+    """One thread: nobody is woken, and a wait ends by its time, a signal, or another process that changes a shared word."""
+    kind = operation & 127
+    if kind in (FUTEX_WAKE, FUTEX_WAKE_BITSET):
+        process.memory.load(address, 4)
         return 0
-    if operation & 127 == 0 and process.memory.load(address, 4) != value & 0xFFFF_FFFF:
+    if kind not in (FUTEX_WAIT, FUTEX_WAIT_BITSET):
+        return -errno.ENOSYS
+    if process.memory.load(address, 4) != value & 0xFFFF_FFFF:
         return -errno.EAGAIN
-    return -errno.ENOSYS
+    return _wait_for_change(process, address, value & 0xFFFF_FFFF, _deadline(process, kind, operation, timeout))
+
+
+def _deadline(process: Process, kind: int, operation: int, timeout: int) -> float | None:
+    """On the monotonic clock; FUTEX_WAIT's time counts from now, that of FUTEX_WAIT_BITSET is a point on its clock."""
+    if not timeout:
+        return None
+    seconds, rest = struct.unpack("<qq", process.memory.read(timeout, 16))
+    if not 0 <= rest < 1_000_000_000 or seconds < 0:
+        raise OSError(errno.EINVAL, "no time")
+    left: float = seconds + rest / 1e9
+    if kind == FUTEX_WAIT_BITSET:
+        left -= time.time() if operation & FUTEX_CLOCK_REALTIME else time.monotonic()
+    return time.monotonic() + left
+
+
+FUTEX_CLOCK_REALTIME = 256
+
+
+def _wait_for_change(process: Process, address: int, value: int, deadline: float | None) -> int:
+    with process.signals.interruptible():
+        while process.memory.load(address, 4) == value:
+            if deadline is not None and time.monotonic() >= deadline:
+                return -errno.ETIMEDOUT
+            time.sleep(PATIENCE)
+    return 0
 
 
 @call(158)

@@ -64,16 +64,19 @@ def rt_sigpending(process: Process, result: Word, size: Word) -> int:
 def _wait(process: Process, mask: int) -> int:
     """Take the next signal that `mask` lets through from the host while all are blocked, so that none is missed."""
     old = process.signals.mask
-    if process.signals.pending:
+    came = {number for number in process.signals.pending if not mask >> number - 1 & 1}
+    if came:
+        process.signals.let_through |= came
         return -errno.EINTR
     process.signals.block((1 << 64) - 1)
     while True:
         number = signal.sigwait([n for n in range(1, signal.NSIG) if not mask >> n - 1 & 1 and n not in (*signals.UNCATCHABLE, *signals.SYNCHRONOUS, 32, 33)])
         action = process.signals.actions.get(number, signals.Action())
-        if action.handler == signals.SIG_DFL and number not in (signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH):
+        if action.handler == signals.SIG_DFL and number not in signals.HARMLESS:
             raise signals.Killed(number)
         if action.handler not in (signals.SIG_DFL, signals.SIG_IGN):
             process.signals.pending.append(number)
+            process.signals.let_through.add(number)
             process.signals.block(old)
             return -errno.EINTR
 
@@ -113,16 +116,23 @@ def sigaltstack(process: Process, new: Word, old: Word) -> int:
 
 @call(62, host=True)
 def kill(process: Process, target: Int, number: Int) -> int:
-    own = target == os.getpid()
-    if own and number in signals.SYNCHRONOUS:
-        return _synchronous(process, number)
+    if target == os.getpid() and number > 0:
+        return _to_itself(process, number)
     os.kill(target, number)
     return 0
 
 
-def _synchronous(process: Process, number: int) -> int:
-    """To itself: these do not go through the host, whose own faults they would be."""
-    process.signals.pending.append(number)
+def _to_itself(process: Process, number: int) -> int:
+    """What would end the host process, or would be a fault of its own, ends the guest alone; the rest goes through the host."""
+    action = process.signals.actions.get(number) or signals.Action(_inherited(number) if number not in signals.UNCATCHABLE else 0)
+    blocked = process.signals.mask >> number - 1 & 1
+    fatal = action.handler == signals.SIG_DFL and number not in (*signals.HARMLESS, *signals.STOPPING) and number < signal.NSIG
+    if number in signals.SYNCHRONOUS and (blocked or not fatal):
+        process.signals.pending.append(number)
+    elif fatal and not blocked:
+        raise signals.Killed(number)
+    else:
+        os.kill(os.getpid(), number)
     return 0
 
 
@@ -139,6 +149,21 @@ def tgkill(process: Process, group: Int, target: Int, number: Int) -> int:
 @call(37, host=True)
 def alarm(process: Process, seconds: Int) -> int:
     return signal.alarm(seconds)
+
+
+@call(36, host=True)
+def getitimer(process: Process, which: Int, current: Word) -> int:
+    first, interval = signal.getitimer(which)
+    parts = [part for value in (interval, first) for part in divmod(int(value * 1e6), 1_000_000)]
+    process.memory.write(current, struct.pack("<4q", *parts), WRITE)
+    return 0
+
+
+@call(129, host=True)
+def rt_sigqueueinfo(process: Process, target: Int, number: Int, info: Word) -> int:
+    """The number arrives; what is sent with it does not yet."""
+    process.memory.read(info, 128)
+    return kill(process, target, number)
 
 
 @call(38, host=True)

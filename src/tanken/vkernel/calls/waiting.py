@@ -54,8 +54,8 @@ def poll(process: Process, rows: Word, count: Word, timeout: Int) -> int:
 
 @call(271, host=True)
 def ppoll(process: Process, rows: Word, count: Word, timeout: Word, mask: Word) -> int:
-    """The mask is not changed meanwhile."""
-    return _poll(process, rows, count, _timeout(process, timeout, 1_000_000_000))
+    with process.signals.masked(process.memory.load(mask, 8) if mask else None):
+        return _poll(process, rows, count, _timeout(process, timeout, 1_000_000_000))
 
 
 def _select(process: Process, count: int, sets: tuple[int, int, int], milliseconds: float | None) -> int:
@@ -79,4 +79,6 @@ def select(process: Process, count: Int, readable: Word, writable: Word, special
 
 @call(270, host=True)
 def pselect6(process: Process, count: Int, readable: Word, writable: Word, special: Word, timeout: Word, mask: Word) -> int:
-    return _select(process, count, (readable, writable, special), _timeout(process, timeout, 1_000_000_000))
+    place = process.memory.load(mask, 8) if mask else 0  # of a pair: where the set is, and its size
+    with process.signals.masked(process.memory.load(place, 8) if place else None):
+        return _select(process, count, (readable, writable, special), _timeout(process, timeout, 1_000_000_000))
