@@ -1,7 +1,8 @@
 """The kinds of things that tanken works on: how each is recognised, which part owns it, which verbs fit.
 
 Magic numbers: System V ABI (ELF), Linux Documentation/arch/x86/boot.rst (bzImage: 0xAA55 at 0x1fe, "HdrS" at 0x202),
-OpenType 1.9.1 and Adobe Technical Note 5176 (fonts), ISO 32000 (PDF).
+OpenType 1.9.1 and Adobe Technical Note 5176 (fonts), ISO 32000 (PDF),
+draft-ietf-opsawg-pcap and -pcapng (captures).
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ def _is_font(head: bytes) -> bool:
     if head[:4] == b"\0\1\0\0" and len(head) > 16:  # so does much else: as many tables as a font has, and the first tag in letters
         return 0 < head[5] < 64 and head[4] == 0 and head[12:16].isascii() and head[12:15].replace(b"/", b"").isalnum()
     return (head[:3] == b"\1\0\4" and 1 <= head[3] <= 4) if head[:1] == b"\1" and len(head) > 4 else head[:3] == b"\2\0\5"
+
+
+def _is_capture(head: bytes) -> bool:
+    return head[:4] in (b"\xa1\xb2\xc3\xd4", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x4d\x3c\xb2\xa1", b"\x0a\x0d\x0d\x0a")
 
 
 def _is_text(head: bytes) -> bool:
@@ -92,6 +97,8 @@ FILES: tuple[tuple[Kind, str, Callable[[bytes], bool]], ...] = (
      "begins with *dvdisaster*", lambda head: head[:12] == b"*dvdisaster*"),
     (Kind("scan", "a scan log of qpxtool", "disc", ("measure", "show")),
      "holds <qpxdata", lambda head: b"<qpxdata" in head[:4096]),
+    (Kind("capture", "captured packets (pcap, pcapng): TELNET connections as events", "telnet", ("show",)),
+     "begins as a pcap or pcapng file", _is_capture),
     (Kind("oops", "text with a kernel's Oops", "debug", ("dis", "show")),
      "is text with an Oops, a BUG or a line Code:", lambda head: _is_text(head) and OOPS.search(head) is not None),
     (Kind("text", "text", "base", ("show",)), "is UTF-8 without zero bytes", _is_text),

@@ -15,6 +15,7 @@ from tanken.base import hexdump, kinds
 from tanken.base.errors import UsageError
 from tanken.base.records import json_line
 from tanken.cli.fonts import show as font
+from tanken.cli import capture
 
 if TYPE_CHECKING:
     from tanken.isa.x86.explain import RowText
@@ -35,12 +36,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", type=int, choices=(16, 32, 64), default=64, help="processor mode of x86:HEX")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     font.arguments(parser)
+    capture.arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     thing = kinds.recognise(options.thing, options.kind)
     if thing.kind.name == "font":
         return font.run(thing, options)
+    if thing.kind.name == "capture":
+        return capture.show(thing, options)
     if thing.kind is kinds.ROW:
         lines = _x86(thing.query, options.mode, options.json)
     elif thing.kind is kinds.DIRECTORY:

@@ -284,6 +284,9 @@ class Machine:
             if profile.verifiers is not None and not self.client:
                 self.close(f"authentication is required: {reason}")
                 return
+            if profile.user and profile.secure == "required":  # nothing else may vouch for the server: a man in the middle could have taken it out
+                self.close(f"authentication as {profile.user} is required: {reason}")
+                return
             if profile.user:
                 self.tell(Warning(f"no authentication: {reason}"))
             self.settled("auth")

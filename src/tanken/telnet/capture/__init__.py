@@ -1,0 +1,4 @@
+"""Reading captures: `packets` (pcap and pcapng files) <- `reassembly` (TCP streams) <- `dialogue` (TELNET both ways) and `screen`.
+
+Each file names its specification.
+"""
