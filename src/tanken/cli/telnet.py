@@ -53,6 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     connect.add_argument("--record", metavar="FILE", help="write the session down: octets of the wire in FILE.pcap, else the screen as an asciicast")
     connect.add_argument("--escape", metavar="CHAR", default="^]", help="escape character, such as ^] or ^A; none")
     connect.add_argument("--send-env", metavar="NAMES", default=",".join(TOLD_ENVIRON), help="variables that the server may ask for (default: %(default)s)")
+    connect.add_argument("--timeout", metavar="S", type=float, default=20.0, help="seconds for the connection and its security (default: 20)")
     connect.add_argument("--wait", metavar="S", type=float, default=1.0, help="seconds of silence after the standard input has ended (default: 1)")
     connect.add_argument("--quiet", action="store_true", help="only warnings")
     serve = orders.add_parser(
@@ -156,13 +157,13 @@ def _connect(options: argparse.Namespace) -> int:
     async def main() -> int:
         sock = None
         if route is not None:
-            connected = await asyncio.to_thread(source_route.connect, route, options.port)
+            connected = await asyncio.to_thread(source_route.connect, route, options.port, options.timeout)
             sock = connected.sock
             client.say(f"source route {connected.sent.hex(' ')}")
             client.say(f"came back: {connected.came_back.text}" if connected.came_back else connected.why_not)
         tap = recording.wire if recording else None
         host = route.host if route else options.host
-        async with stream.connect(host, options.port, profile=profile, hook=hook, tap=tap, sock=sock) as session:
+        async with stream.connect(host, options.port, profile=profile, hook=hook, tap=tap, sock=sock, timeout=options.timeout) as session:
             if session_error:
                 raise InputError(session_error[0], wanted=f"--pin {pin}")
             if not profile.user and session.machine.tls is not None and profile.tls is not None and profile.tls.verify_mode == ssl.CERT_NONE and not pin:

@@ -20,6 +20,7 @@ from tanken.telnet.suboptions import Told, Variables, WindowSize
 HIGH, LOW = 1 << 20, 1 << 18  # octets kept unread at which reading from the socket stops, and goes on
 SEARCH = 1 << 20  # octets in which a pattern is looked for
 EVENTS = 1000  # events kept
+LINE = re.compile(rb"\r[\n\0]?|\n")  # with BINARY in effect CR NUL comes as it is
 NEWLINE = re.compile(rb"(?<!\r)\n")
 
 
@@ -123,6 +124,16 @@ class Conversation:
         self.size -= len(first)
         return first
 
+    def put(self, data: bytes) -> None:
+        """Adds data as if it had come now: what a command means to a terminal, in its place among the data."""
+        self._chunks.append(data)
+        self.size += len(data)
+
+    def discard(self) -> None:
+        """Throws away what was not read."""
+        self._chunks.clear()
+        self.size = 0
+
     def find(self, patterns: Sequence[re.Pattern[bytes]]) -> Found | None:
         """The first of the patterns that matches earliest; what stands up to its end is taken out."""
         if len(self._chunks) > 1:
@@ -147,16 +158,16 @@ class Conversation:
         return Found(index, data[:start], match[0], match.groups())
 
     def line(self) -> bytes | None:
-        """A whole line without its end (CR LF, CR or LF), or None; a LF that follows a CR later belongs to it."""
+        """A whole line without its end (CR LF, CR NUL, CR or LF), or None; a LF or NUL that follows a CR later belongs to it."""
         if self._skip_lf and self._chunks:
             first = self._chunks.popleft()
-            if first[:1] == b"\n":
+            if first[:1] in (b"\n", b"\0"):
                 self.size -= 1
                 first = first[1:]
             if first:
                 self._chunks.appendleft(first)
             self._skip_lf = False
-        found = self.find((re.compile(rb"\r\n|\r|\n"),)) if self._chunks else None
+        found = self.find((LINE,)) if self._chunks else None
         if found is None:
             return None
         self._skip_lf = found.match == b"\r"

@@ -24,6 +24,7 @@ from tanken.telnet.stream import Session
 from tanken.telnet.suboptions import WindowSize
 
 CHARACTERS = {c.IP: termios.VINTR, c.BRK: termios.VINTR, c.EC: termios.VERASE, c.EL: termios.VKILL, c.EOF: termios.VEOF, c.SUSP: termios.VSUSP, c.ABORT: termios.VQUIT}
+AT_ONCE = frozenset((c.IP, c.BRK, c.ABORT, c.SUSP))  # these overtake what was typed before; the others stand in their place among it
 TERMINAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,39}")
 PIECE = 65536
 LINGER = 1.0  # seconds that a program has to end after its terminal is gone
@@ -73,9 +74,13 @@ class Terminal:
                 self.resize(event.value.width, event.value.height)
             elif isinstance(event, Command) and event.code in CHARACTERS:
                 character = termios.tcgetattr(self.fd)[6][CHARACTERS[event.code]]
-                if event.code in (c.IP, c.BRK, c.ABORT, c.SUSP):
+                octets = character if isinstance(character, bytes) else bytes((character,))
+                if event.code in AT_ONCE:
+                    self.session.talk.discard()
+                    self._write(octets)
                     self.session.machine.synch()
-                self._write(character if isinstance(character, bytes) else bytes((character,)))
+                else:
+                    self.session.talk.put(octets)
             elif isinstance(event, Command) and event.code == c.AO:
                 termios.tcflush(self.fd, termios.TCOFLUSH)
                 self.session.machine.synch()
