@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from tanken.base import hexdump, kinds
 from tanken.base.errors import UsageError
 from tanken.base.records import json_line
-from tanken.cli.fonts import show as font
 from tanken.cli import capture
+from tanken.cli.fonts import show as font
 
 if TYPE_CHECKING:
     from tanken.isa.x86.explain import RowText
