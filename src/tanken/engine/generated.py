@@ -20,7 +20,7 @@ from tanken.engine.memory import EXEC, PAGE, SHIFT, AddressSpace, Miss
 from tanken.engine.operations import MEANING
 from tanken.engine.recorder import Event, Recorder, Recording, Unrecordable
 from tanken.engine.reference import Interpreter
-from tanken.engine.source import FILE, Writer, compiled, write
+from tanken.engine.source import CLOCK, FILE, Writer, compiled, write
 from tanken.isa.architecture import Architecture, Budget, Exit, Instruction, MemoryMiss, Place
 
 WARM = 1  # visits before a block is made
@@ -40,6 +40,9 @@ class Translation:
     recording: Recording
 
 
+Entry = tuple[Callable[[], int], int, Exit | None]  # function, instructions, exit at its end
+
+
 class Generated:
     """As `Interpreter`, with the same exits; `lazy` are the places of one bit that are mostly written and seldom read."""
 
@@ -49,7 +52,8 @@ class Generated:
         self._slow = Interpreter(state, memory, isa)
         self._forget_decoded = memory.on_code_write
         memory.on_code_write = self._forget
-        self._blocks: dict[int, tuple[Callable[[], int], int, Exit | None]] = {}
+        self._blocks: dict[int, Entry] = {}
+        self._timed: dict[int, Entry] = {}  # those that ask for the time: `executed` must be right when they begin
         self._made: dict[int, Record] = {}
         self._translations: dict[int, Translation] = {}
         self._files: dict[int, PageFile] = {}
@@ -68,6 +72,7 @@ class Generated:
             names |= {f"U{size}": plain.unpack_from, f"P{size}": plain.pack_into}
         readable, writable = memory.fast_pages()
         names |= {"S": state, "RD": readable, "WR": writable, "MISS": (KeyError, struct.error), "LOAD": memory.load, "STORE": self._store}
+        names[CLOCK] = lambda: self.executed
         return names | {"FAULTED": Faulted, "LANES": quick_lanes, "LAZY": self._pending, "SETTLE": self._settle, "SKIP": self._skipped}
 
     def _store(self, address: int, size: int, value: int) -> None:
@@ -96,6 +101,8 @@ class Generated:
         state, got, at = self.state, self._blocks.get, self.state.rip
         start = left
         self._skipped[0] = 0
+        if at in self._timed:
+            return self._run_timed(at, left)
         try:
             while True:
                 entry = got(at)
@@ -113,6 +120,19 @@ class Generated:
         state.rip = at
         self.executed += start - left - self._skipped[0]
         return self._cold(at, entry is not None) if left else None
+
+    def _run_timed(self, at: int, left: int) -> Exit | None:
+        """The one block there, which may look at the clock."""
+        function, length, exit = self._timed[at]
+        if length > left:
+            return self._one()
+        try:
+            to = function()
+        except (Miss, Faulted, Modified) as error:
+            return self._recover(error, at)
+        self.state.rip = to if to >= 0 else ~to
+        self.executed += length - self._skipped[0]
+        return exit if to < 0 else None
 
     def _cold(self, at: int, made: bool) -> Exit | None:
         """One instruction by the reference engine, or a block made that will run next."""
@@ -169,7 +189,8 @@ class Generated:
         if block is None:
             return False
         self._made[at] = block
-        self._blocks[at] = FunctionType(block.code, self._names | block.objects), block.length, block.exit
+        blocks = self._timed if CLOCK in block.code.co_names else self._blocks
+        blocks[at] = FunctionType(block.code, self._names | block.objects), block.length, block.exit
         for address, code in block.pieces:
             for page in range(address >> SHIFT, (address + len(code) - 1 >> SHIFT) + 1):
                 self._on_page.setdefault(page, set()).add(at)
@@ -244,6 +265,7 @@ class Generated:
             self._forget_decoded(page)
         for at in self._on_page.pop(page, ()):
             self._blocks.pop(at, None)
+            self._timed.pop(at, None)
             self._translations.pop(at, None)
             self._heat.pop(at, None)
         self._files.pop(page, None)

@@ -1,7 +1,7 @@
 """The abstract machine that records: semantics run on it once, and what they asked becomes the events of a block.
 
-isa.architecture's rules: events keep their order; what an instruction sets counts from its end on. What cannot be recorded (state indexed by
-the guest, the clock, faults that always happen) raises Unrecordable, and the reference engine does that instruction.
+isa.architecture's rules: events keep their order; what an instruction sets counts from its end on. What cannot be recorded (the clock in the middle
+of a block, faults that always happen) raises Unrecordable, and the reference engine does that instruction.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Unrecordable(Exception):
 
 @dataclass(slots=True)
 class Event:
-    """Something that happens in order: load, store, fault, call, keep (a value worth a local), side (a way out in the middle)."""
+    """Something that happens in order: load, store, fault, call, get_at, set_at, clock, keep (a value worth a local), side (a way out in the middle)."""
 
     kind: str
     at: int  # number of the instruction in the block
@@ -55,6 +55,7 @@ class Recorder:
 
     def _start(self, address: int, following: int) -> None:
         self._sets: dict[Place, Node] = {NEXT: self.graph.const(following)}
+        self._sets_at: list[tuple[Node | None, str, Node, Node]] = []
         self._events: list[Event] = []
         self._guard: Node | None = None
         self._exit: Exit | None = None
@@ -71,10 +72,12 @@ class Recorder:
         done.before.append(dict(done.values))
         done.instructions.append(instruction)
         done.events += self._events
+        number = len(done.before) - 1
+        done.events += [Event("set_at", number, guard, (at, value), (), field) for guard, field, at, value in self._sets_at]
         done.values.update(sets)
         kept = tuple(node for place, node in sets.items() if place.width > 1 and node.op not in ("const", "get", "opaque"))
         if kept:
-            done.events.append(Event("keep", len(done.before) - 1, None, kept))
+            done.events.append(Event("keep", number, None, kept))
         done.exit = self._exit
         return target, self._branch
 
@@ -110,10 +113,19 @@ class Recorder:
         self._sets[place] = node_of(value)
 
     def get_at(self, field: str, index: Value, width: int) -> Value:
-        raise Unrecordable(field)
+        at = node_of(index)
+        for guard, wrote, place, value in reversed(self._sets_at):
+            if wrote != field or (place is not at and place.op == at.op == "const"):
+                continue
+            if place is at and guard is self._guard:
+                return Value(self, width, value)
+            raise Unrecordable(f"perhaps what was put into {field} just now")
+        node = self.graph.opaque(width)
+        self._event("get_at", at, results=(node,), extra=field)
+        return Value(self, width, node)
 
     def set_at(self, field: str, index: Value, value: Value) -> None:
-        raise Unrecordable(field)
+        self._sets_at.append((self._guard, field, node_of(index), node_of(value)))
 
     def load(self, address: Value, size: int) -> Value:
         node = self.graph.opaque(size * 8)
@@ -160,7 +172,11 @@ class Recorder:
         self._exit = exit
 
     def clock(self) -> Value:
-        raise Unrecordable("the clock")
+        if self.recording.instructions:
+            raise Unrecordable("the clock is exact at the beginning of a block alone")
+        node = self.graph.opaque(64)
+        self._event("clock", results=(node,))
+        return Value(self, 64, node)
 
 
 def node_of(value: Value) -> Node:

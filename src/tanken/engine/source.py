@@ -23,6 +23,7 @@ FETCH = {1: "U1", 2: "U2", 4: "U4", 8: "U8"}
 
 
 FILE = "<block>"
+CLOCK = "CLOCK"  # the function that a block asks for the time
 
 
 class Recipe:
@@ -191,6 +192,15 @@ class Writer:
         texts = [self.all_names.setdefault(node, f"t{len(self.all_names)}") for node in event.results]
         self.names.update(zip(event.results, texts, strict=True))
         self.line(f"{','.join(texts)},={self.object('call', event.extra)}({','.join(nodes)})")
+
+    def _get_at(self, event: Event, nodes: list[str]) -> None:
+        self.name(event.results[0], f"A_{event.extra}[{nodes[0]}]")
+
+    def _set_at(self, event: Event, nodes: list[str]) -> None:
+        self.line(f"A_{event.extra}[{nodes[0]}]={nodes[1]}")
+
+    def _clock(self, event: Event, nodes: list[str]) -> None:
+        self.name(event.results[0], f"{CLOCK}()")
 
     def _side(self, event: Event, condition: str, count: int) -> None:
         target, values = event.extra

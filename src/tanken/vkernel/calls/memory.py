@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from zlib import crc32
 
 from tanken.engine.memory import EXEC, OFFSET, PAGE, READ, WRITE
 from tanken.vkernel.calls.table import Int, Long, Word, call
@@ -17,6 +18,7 @@ MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS, MAP_FIXED_NOREPLACE = 1, 2, 0
 MREMAP_MAYMOVE = 1
 LARGEST_VIEW = 1 << 28  # bytes of a file that are taken in at once
 LARGEST_BREAK = 1 << 34
+SLOT, SLOTS = 1 << 26, 1 << 13  # places for files: 512 GiB of address space
 
 
 def _rights(prot: int) -> int:
@@ -47,7 +49,7 @@ def mmap(process: Process, address: Word, length: Word, prot: Int, flags: Int, f
     length = length + OFFSET & ~OFFSET
     if length > process.memory.top:
         return -errno.ENOMEM
-    content = None
+    content, hint = None, address
     if not flags & MAP_ANONYMOUS:
         if flags & 3 == MAP_SHARED and prot & 2:
             return -errno.ENODEV
@@ -56,10 +58,17 @@ def mmap(process: Process, address: Word, length: Word, prot: Int, flags: Int, f
         if min(length, size - offset) > LARGEST_VIEW:
             return -errno.ENOMEM
         content = os.pread(host, max(min(length, size - offset), 0), offset)
-    at = _place(process, address, length, flags)
+        hint = address or _usual_place(process, host)
+    at = _place(process, hint, length, flags)
     if at > 0:
         process.memory.map(at, length, _rights(prot), content, shared=content is None and flags & 3 == MAP_SHARED)
     return at
+
+
+def _usual_place(process: Process, host: int) -> int:
+    """A file of this name always goes to the same address, if that is free: what engines keep of a library serves all programs."""
+    slot = crc32(os.fsencode(os.readlink(f"/proc/self/fd/{host}"))) % SLOTS
+    return process.memory.top // 8 * 5 + slot * SLOT & ~OFFSET
 
 
 def _place(process: Process, address: int, length: int, flags: int) -> int:
