@@ -22,7 +22,6 @@ from tanken.vkernel.loader import Image, load
 from tanken.vkernel.surroundings import Surroundings
 from tanken.vkernel.trace import Trace
 
-UD = 6  # whose message names the bytes and the row itself
 SLICE = 200_000  # instructions between two looks at the signals that came in
 VECTOR_SIGNAL = {0: signal.SIGFPE, 3: signal.SIGTRAP, 6: signal.SIGILL, 16: signal.SIGFPE, 17: signal.SIGBUS, 19: signal.SIGFPE}
 
@@ -157,7 +156,9 @@ class Process:
         address = exit.address if isinstance(exit, MemoryMiss) else self.state.rip
         if signals.strike(self, number, address):
             return None
-        what = reason if isinstance(exit, Fault) and exit.vector == UD else f"{self._instruction()}: {reason}"
+        instruction = self._instruction()
+        named = reason[:2] == instruction[:2] and ": " in reason  # by the message itself: its bytes, and the row of the map
+        what = reason if named else f"{instruction}: {reason}"
         return Ended(128 + number, number, f"{number.name} at {self.state.rip:#x}: {what}")
 
     def _instruction(self) -> str:

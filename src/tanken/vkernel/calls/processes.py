@@ -20,7 +20,8 @@ from tanken.vkernel.host import syscall
 from tanken.vkernel.process import Exited, Process
 
 CLONE_VM, CLONE_VFORK, CLONE_PARENT_SETTID, CLONE_CHILD_SETTID, CLONE_SETTLS = 0x100, 0x4000, 0x100000, 0x1000000, 0x80000
-CLONE_REFUSED = 0x10000 | 0x7E02_0000  # CLONE_THREAD; new namespaces
+CLONE_THREAD, CLONE_SIGHAND, CLONE_ARGUMENTS = 0x10000, 0x800, 64
+CLONE_REFUSED = CLONE_THREAD | 0x7E02_0000  # CLONE_THREAD; new namespaces
 ARGUMENTS = 65536
 P_PIDFD = 3
 RUSAGE = struct.Struct("<4q14q")
@@ -92,6 +93,8 @@ def vfork(process: Process) -> int:
 
 
 def _clone(process: Process, flags: int, stack: int, parent: int, child: int, tls: int) -> int:
+    if flags & CLONE_THREAD and not flags & CLONE_SIGHAND or flags & CLONE_SIGHAND and not flags & CLONE_VM:
+        return -errno.EINVAL
     if flags & CLONE_REFUSED or (flags & CLONE_VM and not flags & CLONE_VFORK):
         return -errno.ENOSYS
     number = _fork(process, bool(flags & CLONE_VFORK))
@@ -116,7 +119,7 @@ def clone(process: Process, flags: Word, stack: Word, parent: Word, child: Word,
 @call(435, host=True)
 def clone3(process: Process, arguments: Word, size: Word) -> int:
     """Not there: libraries fall back to clone."""
-    return -errno.ENOSYS
+    return -errno.ENOSYS if size >= CLONE_ARGUMENTS else -errno.EINVAL
 
 
 def _texts(process: Process, address: int) -> list[bytes]:
@@ -225,7 +228,8 @@ def get_robust_list(process: Process, target: Int, head: Word, length: Word) -> 
 
 @call(334)
 def rseq(process: Process, area: Word, length: Int, flags: Int, signature: Int) -> int:
-    return -errno.ENOSYS
+    """Not there: one thread needs no such sections, and libraries do without."""
+    return -errno.EINVAL if flags & ~1 else -errno.ENOSYS
 
 
 FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET = 0, 1, 9, 10

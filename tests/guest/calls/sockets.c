@@ -1,0 +1,46 @@
+#include "guest.h"
+struct part { void *at; u64 n; };
+struct message { void *name; u32 size, pad; struct part *parts; u64 count; void *control; u64 room; int flags; };
+int guest(void) {
+    char b[64]; int p[2], v = 0; u32 n = 4;
+    R("socketpair", 53, 1, 1, 0, p);
+    R("write", 1, p[0], "hello", 5);
+    text("read", b, S(0, p[1], b, 64));
+    R("sendto", 44, p[0], "again", 5, 0, 0, 0);
+    text("recvfrom", b, R("recvfrom", 45, p[1], b, 64, 0, 0, 0));
+    struct part parts[2] = {{"ab", 2}, {"cd", 2}}, into[2] = {{b, 1}, {b + 8, 20}};
+    struct message m = {0, 0, 0, parts, 2, 0, 0, 0}, r = {0, 0, 0, into, 2, 0, 0, 0};
+    R("sendmsg", 46, p[0], &m, 0);
+    text("recvmsg", b + 8, R("recvmsg", 47, p[1], &r, 0) - 1);
+    R("getsockopt", 55, p[0], 1, 3, &v, &n);
+    show("type", v);
+    v = 1;
+    R("setsockopt", 54, p[0], 1, 9, &v, 4);
+    R("recvfrom nothing", 45, p[1], b, 64, 0x40, 0, 0);
+    R("shutdown", 48, p[0], 1);
+    R("recvfrom end", 45, p[1], b, 64, 0, 0, 0);
+    char address[110] = {1, 0, 's', 'o', 'c', 'k', 0};
+    long s = S(41, 1, 1 | 02000000, 0);
+    R("bind", 49, s, address, 7);
+    R("listen", 50, s, 5);
+    long c = S(41, 1, 1, 0);
+    R("connect", 42, c, address, 7);
+    R("connect again", 42, c, address, 7);
+    n = 110;
+    long a = S(288, s, b, &n, 0);
+    show("accept4", a > 0); show("size", n);
+    long d = S(41, 1, 1, 0);
+    S(42, d, address, 7);
+    show("accept", S(43, s, 0, 0) > 0);
+    n = 64;
+    R("getsockname", 51, s, b, &n);
+    text("name", b + 2, 4);
+    n = 64;
+    R("getpeername", 52, d, b, &n);
+    text("peer", b + 2, 4);
+    R("getpeername of none", 52, S(41, 1, 1, 0), b, &n);
+    R("write", 1, c, "over the socket", 15);
+    text("read", b, S(0, a, b, 64));
+    R("bind bad", 49, s, address, 500);
+    return 0;
+}
