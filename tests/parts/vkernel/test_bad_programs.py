@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.parts.cli.command import tanken_command
 
 BUSYBOX = "/bin/busybox"
