@@ -39,7 +39,7 @@ class _Maker:
         """An address in the data page, now and then at its ends."""
         rng = self.rng
         if self.inst.row is not None and self.inst.row.feature == "SHA":
-            return DATA + (rng.randrange(256, DATA_SIZE - 256) & -16)  # the host's, against the SDM, are content with any address
+            return DATA + (rng.randrange(256, DATA_SIZE - 256) & -16)
         if rng.random() < 0.04:
             return DATA + rng.choice((-3, DATA_SIZE - 3, DATA_SIZE, -40))
         return DATA + (rng.randrange(256, DATA_SIZE - 256) & (-16 if rng.random() < 0.75 else -1))
@@ -124,8 +124,10 @@ class _Maker:
         address = None
         if self.memory is not None and name not in STRINGS and name != "xlat":
             address = self.aim(self.memory, self.place())
-            if address is None or (self.memory.base == 16 and self.inst.row is not None and self.inst.row.feature == "SHA"):
+            if address is None:
                 return None
+            if address & 15 and self.inst.row is not None and self.inst.row.feature == "SHA":
+                return None  # the host's, against the SDM, are content with any address
         if address is not None and self.inst.row is not None and self.inst.row.feature == "x87":
             self.floats(address)
         after = AFTER.get(name)
@@ -135,13 +137,14 @@ class _Maker:
         self.case.regs = [number & mask for number in self.case.regs]
         if self.inst.mode != 64:
             self.case.regs[8:] = [0] * 8
-        if self.inst.row is not None and self.inst.row.feature == "x87" and self.rng.random() < 0.3:
+        if self.inst.row is not None and self.inst.row.feature == "x87" and name not in ROUGH and self.rng.random() < 0.3:
             self.case.after = ENVIRONMENT[self.inst.mode]
         return self.case
 
 
 # fnstenv [DATA + 0xf00] behind an x87 instruction shows its pointers
 ENVIRONMENT = {64: bytes.fromhex("d93425000f0010"), 32: bytes.fromhex("d935000f0010")}
+ROUGH = ("fsin", "fcos", "fsincos", "fptan", "fpatan", "f2xm1", "fyl2x", "fyl2xp1")  # C1 is the processor's own affair
 SELECTORS = (0, 0, 0x23, 0x2B, 0x2B, 0x2B, 0x33, 0x28, 0x20, 0x30, 0x7B, 0x10, 0x18, 0x53, 0x88)
 STRINGS = ("movs", "cmps", "stos", "lods", "scas")
 

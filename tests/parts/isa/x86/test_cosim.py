@@ -20,6 +20,10 @@ needs_oracle = pytest.mark.skipif(not {"avx", "fsgsbase"} <= cosim.host_flags(),
 @needs_oracle
 @pytest.mark.parametrize(("mode", "states", "least"), [(64, 4, 1300), (32, 3, 75)])
 def test_forms_agree_with_the_host(mode: int, states: int, least: int) -> None:
-    counted, differences = cosim.run(cosim.chosen_forms(mode), encodings=3, states=states, mode=mode)
-    assert not differences, "\n".join(f"{d.inst}: {d.what}" for d in differences[:10])
-    assert sum(1 for count in counted.values() if count) >= least, "forms that had cases"
+    outcome = cosim.run(cosim.chosen_forms(mode), encodings=3, states=states, mode=mode)
+    assert not outcome.differences, "\n".join(f"{d.inst}: {d.what}" for d in outcome.differences[:10])
+    assert sum(1 for count in outcome.counted.values() if count) >= least, "forms that had cases"
+
+
+def test_no_announced_feature_lacks_a_row(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cosim.missing() == 0, capsys.readouterr().out

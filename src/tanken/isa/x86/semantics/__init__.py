@@ -18,7 +18,7 @@ from tanken.notation.map import MapRow
 
 FAMILIES = (
     "move", "alu", "shift", "multiply", "bits", "string", "descriptors", "control", "stack", "flags", "convert", "system",
-    "sse_move", "sse_integer", "sse_float", "legacy", "x87", "x87_state", "x87_more", "xsave", "sse4", "sse42", "crypto", "vex", "avx", "fma",
+    "sse_move", "sse_integer", "sse_float", "legacy", "x87", "x87_state", "x87_more", "x87_functions", "xsave", "sse4", "sse42", "crypto", "vex", "avx", "fma",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal, localcontext
 from tanken.isa.architecture import Value
 from tanken.isa.x86 import ieee754 as F
 from tanken.isa.x86.inst import Memory, Register
-from tanken.isa.x86.semantics.execution import Execution
+from tanken.isa.x86.semantics.execution import Execution, Location
 from tanken.isa.x86.semantics.registry import semantic
 from tanken.isa.x86.semantics.vectors import wait_for_x87
 from tanken.isa.x86.state import (
@@ -176,6 +176,7 @@ class Fpu:
         self.x, self.steers, self.control = x, steers, x.get(FPU_CONTROL)
         self.status, self.top, self.valid = x.get(FPU_STATUS), x.get(FPU_TOP), x.get(FPU_VALID)
         self.flags = x.constant(0, 16)
+        self.stopping = F.INVALID | F.DENORMAL | F.ZERO_DIVIDE
         if waits:
             wait_for_x87(x)
 
@@ -202,9 +203,9 @@ class Fpu:
         self.flags = self.flags.bit(6).select(self.flags, flags)
         return result
 
-    def stopped(self, mask: int = F.INVALID | F.DENORMAL | F.ZERO_DIVIDE) -> Value:
+    def stopped(self, mask: int = 0) -> Value:
         """Whether an unmasked exception of `mask` keeps the instruction from its result."""
-        return ~(self.flags & ~self.control & mask).is_zero()
+        return ~(self.flags & ~self.control & (mask or self.stopping)).is_zero()
 
     def write(self, number: int, value: Value) -> None:
         stopped, index = self.stopped(), self.index(number)
@@ -219,7 +220,7 @@ class Fpu:
         self.top = self.top - (~stopped).zext(3)
         self.write(0, taken.select(NAN, value))
 
-    def pop(self, count: int = 1, mask: int = F.INVALID | F.DENORMAL | F.ZERO_DIVIDE) -> None:
+    def pop(self, count: int = 1, mask: int = 0) -> None:
         stopped = self.stopped(mask)
         for _ in range(count):
             self.valid = stopped.select(self.valid, self.valid & ~(self.x.constant(1, 8) << self.top.zext(8)))
@@ -294,7 +295,9 @@ def arithmetic(x: Execution) -> None:
 
 @semantic("fld", "fild")
 def load(x: Execution) -> None:
+    """An unmasked denormal operand is loaded all the same, as on AMD's processors."""
     fpu = Fpu(x)
+    fpu.stopping = F.INVALID
     if isinstance(x.operands[0], Memory):
         fpu.push(fpu.apply(f"x87_load_{kind_of(x)}", 80, x.location(0).read()))
     else:
@@ -330,7 +333,13 @@ def _store_memory(x: Execution, fpu: Fpu, usable: Value, value: Value) -> None:
     form = F.SINGLE if width == 32 else F.DOUBLE
     indefinite = 1 << width - 1 if kind[0] == "i" else form.default_nan()
     fpu.flags = fpu.stopped(F.OVERFLOW | F.UNDERFLOW).select(fpu.flags & ~(F.INEXACT | C1), fpu.flags)
+    x.when(fpu.stopped(STORING), lambda: _probe(target))
     x.when(~fpu.stopped(STORING), lambda: target.write(usable.select(result, x.constant(indefinite, width))))
+
+
+def _probe(target: Location) -> None:
+    """A page fault comes before what keeps the result from memory."""
+    target.read()
 
 
 @semantic(*CONSTANTS)

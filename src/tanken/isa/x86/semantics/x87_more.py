@@ -10,7 +10,7 @@ from tanken.isa.x86 import ieee754 as F
 from tanken.isa.x86.inst import Memory
 from tanken.isa.x86.semantics.execution import Execution
 from tanken.isa.x86.semantics.registry import semantic
-from tanken.isa.x86.semantics.x87 import C0, C1, C2, C3, FUNCTIONS, NAN, Fpu
+from tanken.isa.x86.semantics.x87 import C0, C1, C2, C3, FUNCTIONS, NAN, STACK_FAULT, Fpu
 from tanken.isa.x86.semantics.x87_state import _summary, reset, status_word
 from tanken.isa.x86.state import FPU_CONTROL, FPU_CS, FPU_DP, FPU_DS, FPU_IP, FPU_OPCODE, FPU_STATUS, FPU_TOP, FPU_VALID
 
@@ -95,6 +95,7 @@ def extract(x: Execution) -> None:
     exponent, significand, flags = x.machine.apply(_extract, (80, 80, 16), fpu.raw(0))
     fpu.flags = fpu.flags.bit(6).select(fpu.flags, flags)
     taken = (fpu.valid >> (fpu.top - 1).zext(8)).trunc(1) & usable
+    fpu.flags = taken.select(F.INVALID | STACK_FAULT | C1, fpu.flags)
     fpu.write(0, (usable & ~taken).select(exponent, nan))
     fpu.push((usable & ~taken).select(significand, nan))
     fpu.end()
