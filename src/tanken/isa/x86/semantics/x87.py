@@ -327,6 +327,7 @@ def _store_memory(x: Execution, fpu: Fpu, usable: Value, value: Value) -> None:
     kind, target = kind_of(x), x.location(0)
     width = target.width
     if kind == "f80":
+        x.when(fpu.stopped(), lambda: _probe(target))
         return x.when(~fpu.stopped(), lambda: target.write(usable.select(value, x.constant(NAN, 80))))
     how = "cut" if x.mnemonic == "fisttp" else "store"
     result = fpu.apply(f"x87_{how}_{kind}", width, value, fpu.control)

@@ -17,7 +17,7 @@ from tanken.isa.x86.state import FPU_CONTROL, FPU_CS, FPU_DP, FPU_DS, FPU_IP, FP
 FOUND = 1 << 15  # beside the exceptions: there is a quotient, whose digits go to C0, C3 and C1
 
 
-def _remainder(a: int, b: int, nearest: bool) -> tuple[int, int]:
+def _remainder(a: int, b: int, word: int, nearest: bool) -> tuple[int, int]:
     """What is left of `a`, exactly, with exceptions and condition bits: C2 where the work is not done, else the quotient's low digits."""
     x, y = (F.take_apart(bits, F.EXTENDED) for bits in (a, b))
     if x.kind in ("nan", "bad") or y.kind in ("nan", "bad"):
@@ -25,28 +25,31 @@ def _remainder(a: int, b: int, nearest: bool) -> tuple[int, int]:
     if x.kind == "inf" or (y.kind == "number" and not y.significand):
         return NAN, F.INVALID
     flags = F.DENORMAL if x.denormal or y.denormal else 0
+    control = F.Control(wrap_underflow=not word & 16)
     if y.kind == "inf" or not x.significand:
-        return a, flags | FOUND
+        bits, more = F.rounded(x.sign, x.significand, x.exponent, F.EXTENDED, control)
+        return bits, flags | more | FOUND
     distance = x.exponent + x.significand.bit_length() - y.exponent - y.significand.bit_length()
     exponent = min(x.exponent, y.exponent)
     value, unit = x.significand << x.exponent - exponent, y.significand << y.exponent - exponent
     if distance >= 64:
         rest = value % (unit << distance - (32 + distance % 32))
-        return F.rounded(x.sign, rest, exponent, F.EXTENDED, F.Control())[0], flags | C2 | FOUND
+        bits, more = F.rounded(x.sign, rest, exponent, F.EXTENDED, control)
+        return bits, flags | more | C2 | FOUND
     quotient, rest = divmod(value, unit)
     if nearest and (2 * rest > unit or (2 * rest == unit and quotient & 1)):
         quotient, rest = quotient + 1, rest - unit
-    bits, more = F.rounded(x.sign ^ (rest < 0), abs(rest), exponent, F.EXTENDED, F.Control())
+    bits, more = F.rounded(x.sign ^ (rest < 0), abs(rest), exponent, F.EXTENDED, control)
     digits = (quotient >> 2 & 1) * C0 | (quotient & 1) * C1 | (quotient >> 1 & 1) * C3
     return bits, flags | more | digits | FOUND
 
 
-def _prem(a: int, b: int) -> tuple[int, int]:
-    return _remainder(a, b, False)
+def _prem(a: int, b: int, word: int) -> tuple[int, int]:
+    return _remainder(a, b, word, False)
 
 
-def _prem1(a: int, b: int) -> tuple[int, int]:
-    return _remainder(a, b, True)
+def _prem1(a: int, b: int, word: int) -> tuple[int, int]:
+    return _remainder(a, b, word, True)
 
 
 def _extract(a: int) -> tuple[int, int, int]:
@@ -81,11 +84,11 @@ for _function in (_prem, _prem1):
 def remainder(x: Execution) -> None:
     fpu = Fpu(x)
     usable = fpu.need(0, 1)
-    result = fpu.apply("x87_" + x.mnemonic[1:], 80, fpu.raw(0), fpu.raw(1))
+    result = fpu.apply("x87_" + x.mnemonic[1:], 80, fpu.raw(0), fpu.raw(1), fpu.control)
     fpu.write(0, usable.select(result, x.constant(NAN, 80)))
-    kept = fpu.flags.bit(15).select(0, fpu.status & (C0 | C3))
-    fpu.flags = fpu.flags & ~FOUND | kept
-    fpu.end(mask=C0 | C1 | C2 | C3)
+    found = fpu.flags.bit(15) & ~fpu.stopped()
+    fpu.flags = fpu.flags & ~FOUND
+    fpu.end(found.select(0, fpu.status & (C0 | C3)), C0 | C1 | C2 | C3)
 
 
 @semantic("fxtract")
