@@ -172,7 +172,7 @@ def _wrapped(sign: int, value: int, exponent: int, form: Format, control: Contro
     else:
         return None
     if lost & (OVERFLOW | UNDERFLOW):  # by more than that
-        bits, lost = (form.infinity(sign) if lost & OVERFLOW else form.pack(sign, 0, 0)), INEXACT
+        bits, lost = (form.infinity(sign), INEXACT | AWAY) if lost & OVERFLOW else (form.pack(sign, 0, 0), INEXACT)
     return bits, lost & ~(OVERFLOW | UNDERFLOW) | flags & (OVERFLOW | UNDERFLOW)
 
 
