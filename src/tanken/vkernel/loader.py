@@ -19,6 +19,7 @@ from tanken.engine.memory import EXEC, OFFSET, PAGE, READ, WRITE, AddressSpace
 PT_LOAD, PT_INTERP, PT_PHDR = 1, 3, 6
 ET_EXEC, ET_DYN, EM_X86_64 = 2, 3, 62
 STACK_SIZE = 8 << 20
+SIGNAL_STACK = 2048  # bytes that a signal frame needs at most
 STACK_GAP = 1 << 20  # below it nothing is mapped
 ARGUMENT_LIMIT = 2 << 20  # bytes of arguments and environment: a quarter of the stack
 SCRIPT_LINE, SCRIPT_DEPTH = 256, 4
@@ -90,7 +91,7 @@ def _load_elf(data: bytes, path: str, arguments: Sequence[bytes], environment: S
     memory.map(memory.top - STACK_SIZE, STACK_SIZE, READ | WRITE)
     memory.map(memory.top - STACK_SIZE - STACK_GAP, STACK_GAP, 0)
     linker, entry = _linker(memory, file, data, path) or (0, base + file.entry)
-    auxiliary = {3: table, 4: 56, 5: len(file.segments), 6: PAGE, 7: linker, 8: 0, 9: base + file.entry, 17: 100, 23: 0, 26: 0}
+    auxiliary = {3: table, 4: 56, 5: len(file.segments), 6: PAGE, 7: linker, 8: 0, 9: base + file.entry, 17: 100, 23: 0, 26: 0, 51: SIGNAL_STACK}
     stack = _stack(memory, path, arguments, environment, auxiliary)
     return Image(memory, entry, stack, end, os.path.realpath(path), tuple(arguments))
 

@@ -1,6 +1,6 @@
 """Signals: the host's signals are the guest's; handlers run in the guest on a frame as Linux lays it out.
 
-signal(7), sigaction(2), and the ucontext of the x86-64 kernel ABI (struct rt_sigframe: return address, ucontext, siginfo, FXSAVE image).
+signal(7), sigaction(2), and the ucontext of the x86-64 kernel ABI (struct rt_sigframe: return address, ucontext, siginfo, XSAVE image).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import resource
 import signal
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
@@ -26,6 +26,8 @@ SYNCHRONOUS = (signal.SIGSEGV, signal.SIGFPE, signal.SIGILL, signal.SIGBUS, sign
 HARMLESS = (signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH)  # without a handler they do nothing
 STOPPING = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 RED_ZONE = 128
+FLOATS, UPPER, PARTS = 832, 576, 7  # bytes of the XSAVE area, where the upper halves of vector registers are, x87 and SSE and AVX
+MAGIC, MAGIC_END = 0x4650_5853, 0x4650_5845  # asm/sigcontext.h: an XSAVE area, and its end
 ORDER = (8, 9, 10, 11, 12, 13, 14, 15, 7, 6, 5, 3, 2, 0, 1, 4)  # registers as struct sigcontext has them, RIP and flags follow
 CONTEXT = struct.Struct("<QQQIIQ 18Q 4H 4Q 8Q Q Q")  # flags, link, stack; sigcontext; fpstate and reserved; mask
 
@@ -167,7 +169,7 @@ def _enter(process: Process, number: int, action: Action, code: int, address: in
     top = state.rsp - RED_ZONE
     if action.flags & SA_ONSTACK and not flags & 2 and not base <= state.rsp < base + size:
         top = base + size
-    floats = top - 512 & ~63
+    floats = top - FLOATS - 4 & ~63
     frame = (floats - 8 - CONTEXT.size - 128 & ~15) - 8
     if frame < 0:
         return False
@@ -188,11 +190,16 @@ def _enter(process: Process, number: int, action: Action, code: int, address: in
 
 
 def _floats(process: Process) -> bytes:
-    """The FXSAVE image (SDM volume 1, 10.5.1)."""
+    """The XSAVE image in its standard form (SDM volume 1, 10.5.1 and 13.4), its size and parts in the bytes that Linux uses for them."""
     state = process.state
     head = struct.pack("<HHB3x16xII", state.fpu_control, state.fpu_status | state.fpu_top << 11, state.fpu_valid, state.mxcsr, 0xFFFF)
     stack = [state.st[(state.fpu_top + n) % 8] for n in range(8)]
-    return (head + b"".join(value.to_bytes(16, "little") for value in (*stack, *state.xmm))).ljust(512, b"\0")
+    legacy = (head + _halves((*stack, *state.xmm))).ljust(464, b"\0") + struct.pack("<IIQI28x", MAGIC, FLOATS + 4, PARTS, FLOATS)
+    return legacy + struct.pack("<Q56x", PARTS) + _halves(state.upper) + struct.pack("<I", MAGIC_END)
+
+
+def _halves(values: Iterable[int]) -> bytes:
+    return b"".join(value.to_bytes(16, "little") for value in values)
 
 
 def leave(process: Process) -> int:
@@ -204,11 +211,14 @@ def leave(process: Process) -> int:
     state.rip, state.rflags = words[22], words[23]
     floats = words[32]
     with suppress(Miss):
-        image = process.memory.read(floats, 512)
+        image = process.memory.read(floats, FLOATS)
         state.fpu_control, status, state.fpu_valid, state.mxcsr = struct.unpack_from("<HHB3x16xI", image)
         state.fpu_status, state.fpu_top = status & ~0x3800, status >> 11 & 7
         for n in range(8):
             state.st[(state.fpu_top + n) % 8] = int.from_bytes(image[32 + 16 * n : 42 + 16 * n], "little")
         state.xmm[:] = [int.from_bytes(image[160 + 16 * n : 176 + 16 * n], "little") for n in range(16)]
+        magic, *_, there = struct.unpack_from("<I44xQ", image, 464)
+        if magic == MAGIC:
+            state.upper[:] = [int.from_bytes(image[UPPER + 16 * n : UPPER + 16 + 16 * n], "little") if there & 4 else 0 for n in range(16)]
     process.signals.block(words[-1])
     return state.rax
