@@ -1,4 +1,4 @@
-"""`tanken run PROGRAM [ARGS...]`: runs a static x86-64 Linux program in the vkernel, with the program's own exit status; or a font's glyph.
+"""`tanken run PROGRAM [ARGS...]`: runs an x86-64 Linux program in the vkernel, with the program's own exit status; or a font's glyph.
 
 `--trace` prints each instruction and what it changed, `--calls` system calls (`vkernel.trace`); `--engine reference` runs the slow, obvious
 interpreter.

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.parts.cli.command import tanken_command
+from tests.parts.cli.command import python, tanken_command
 
 BUSYBOX = "/bin/busybox"
 ELSEWHERE = not sys.platform.startswith("linux") or os.uname().machine != "x86_64" or not os.path.exists(BUSYBOX)
@@ -130,3 +130,11 @@ def test_trace(tmp_path: Path) -> None:
 def test_trace_cannot_be_written(tmp_path: Path) -> None:
     done = tanken_command("run", "--calls", "--to", str(tmp_path / "no/such/place"), BUSYBOX, "true")
     assert done.returncode == 1 and b"cannot be written" in done.stderr
+
+
+def test_start_needs_no_compiler() -> None:
+    """A second run imports neither Numba nor the decoder."""
+    words = f"['run', {BUSYBOX!r}, 'true']"
+    code = f"import sys; from tanken.cli.main import main; main({words}); sys.exit('numba' in sys.modules or 'tanken.isa.x86.inst' in sys.modules)"
+    python("-c", code)
+    assert python("-c", code).returncode == 0
