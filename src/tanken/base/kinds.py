@@ -106,7 +106,8 @@ FILES: tuple[tuple[Kind, str, Callable[[bytes], bool]], ...] = (
 )  # fmt: skip
 DIRECTORY = Kind("directory", "a directory", "base", ())
 ROW = Kind("x86", "a row of the x86 opcode map, or the bytes of an instruction", "isa.x86", ("show",))
-KINDS = {kind.name: kind for kind in (*(kind for kind, _, _ in FILES), DIRECTORY, ROW)}
+TELNET = Kind("telnet", "a TELNET server", "telnet", ("check",))
+KINDS = {kind.name: kind for kind in (*(kind for kind, _, _ in FILES), DIRECTORY, ROW, TELNET)}
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,8 @@ def recognise(name: str, forced: str | None = None) -> Thing:
         return Thing(name, kind_named(forced), "is taken as told by --as")
     if name.startswith(X86):
         return Thing(name, ROW, "begins with x86:")
+    if name.startswith("telnet://"):
+        return Thing(name, TELNET, "begins with telnet://")
     if name == "-":
         thing = Thing(name, KINDS["raw"], "")
         known = Thing(name, *of_bytes(thing.data[:HEAD]))

@@ -22,6 +22,7 @@ VERBS = {
     "measure": ("tanken.cli.measure", "the errors of a disc, measured down to the symbol"),
     "disc": ("tanken.cli.disc", "press synthetic discs, plan copies"),
     "run": ("tanken.cli.run", "run a program"),
+    "check": ("tanken.cli.check", "a thing against its specification"),
     "telnet": ("tanken.cli.telnet", "TELNET: connect to a host, serve a program"),
     "tour": ("tanken.cli.tour", "a walk through the parts"),
     "info": ("tanken.cli.info", "version, native code, cache folder"),

@@ -13,6 +13,7 @@ from tanken.base import native
 from tanken.telnet import blocks, schedule
 
 SMALL = 4096  # octets below which no compiler is started
+CHUNK = 1 << 16  # octets at a time, which stay in the cache
 
 
 def _kernels(size: int) -> Any:
@@ -32,6 +33,7 @@ class Feedback:
         self.mode = mode
         self.keys = keys
         self.boxes = schedule.des_boxes() if family == "des" else schedule.cast_boxes()
+        self._arrays: Any = None  # the same two for the kernels
         self.restart(iv)
 
     def restart(self, iv: bytes) -> None:
@@ -85,10 +87,15 @@ class Feedback:
         kernels = _kernels(len(data))
         if kernels is None:
             return self._plain(data, encrypting)
+        return b"".join(self._compiled(kernels, data[i : i + CHUNK], encrypting) for i in range(0, len(data), CHUNK))
+
+    def _compiled(self, kernels: Any, data: bytes, encrypting: bool) -> bytes:
         import numpy as np
 
         text = np.frombuffer(data, dtype=">i8").astype(np.int64)
-        boxes, keys = np.array(self.boxes, dtype=np.int64), np.array(self.keys, dtype=np.int64)
+        if self._arrays is None:
+            self._arrays = np.array(self.boxes, dtype=np.int64), np.array(self.keys, dtype=np.int64)
+        boxes, keys = self._arrays
         first = self._register - (1 << 64) if self._register >> 63 else self._register
         out = np.empty_like(text)
         if self.mode == "ofb":
