@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import capstone
 import iced_x86
@@ -16,9 +16,34 @@ import iced_x86
 from tanken.isa import x86
 
 CAPSTONE_MODES = {16: capstone.CS_MODE_16, 32: capstone.CS_MODE_32, 64: capstone.CS_MODE_64}
+LengthDifference = tuple[bytes, int, int, int]
+PREFIXES = bytes.fromhex("26 2e 36 3e 64 65 66 67 f0 f2 f3")
 
 
-def differences(count: int, seed: int, mode: int) -> Iterator[tuple[bytes, int, int, int]]:
+def _prefixes(code: bytes, mode: int) -> bytes:
+    """The prefixes, REX and FWAIT at the beginning."""
+    count = 0
+    while count < len(code) and (code[count] in PREFIXES or code[count] == 0x9B or mode == 64 and 0x40 <= code[count] < 0x50):
+        count += 1
+    return code[:count]
+
+
+def _rex_not_last(code: bytes, mode: int) -> bool:
+    return mode == 64 and any(0x40 <= byte < 0x50 for byte in _prefixes(code, mode)[:-1])
+
+
+def _wait(code: bytes, mode: int) -> bool:
+    return 0x9B in _prefixes(code, mode)
+
+
+# class -> whether bytes belong to it; objdump's way is ours
+LISTED: dict[str, Callable[[bytes, int], bool]] = {
+    "REX before another prefix: objdump prints it as a line of its own": _rex_not_last,
+    "9b before an x87 instruction or another prefix: objdump joins them": _wait,
+}
+
+
+def differences(count: int, seed: int, mode: int) -> Iterator[LengthDifference]:
     """(bytes, our length, iced-x86's, Capstone's) for every string both others accept and ours matches neither."""
     rng = random.Random(seed)
     engine = capstone.Cs(capstone.CS_ARCH_X86, CAPSTONE_MODES[mode])
@@ -33,6 +58,17 @@ def differences(count: int, seed: int, mode: int) -> Iterator[tuple[bytes, int, 
             yield code, ours, iced.len, lite[1]
 
 
+def listed(difference: LengthDifference, mode: int) -> str:
+    """The listed class that a difference belongs to, "" for none."""
+    return next((name for name, fits in LISTED.items() if fits(difference[0], mode)), "")
+
+
+def show(found: list[LengthDifference], mode: int) -> None:
+    """Prints the first differences."""
+    for code, ours, iced, lite in found[:25]:
+        print(f"{code.hex(' ')}  tanken {ours}, iced-x86 {iced}, Capstone {lite}: {x86.decode(code, 0, mode).text()}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Compare tanken's x86 lengths with those of iced-x86 and Capstone.")
     parser.add_argument("--count", type=int, default=20000)
@@ -40,8 +76,7 @@ def main() -> int:
     parser.add_argument("--mode", type=int, choices=(16, 32, 64), default=64)
     options = parser.parse_args()
     found = list(differences(options.count, options.seed, options.mode))
-    for code, ours, iced, lite in found[:25]:
-        print(f"{code.hex(' ')}  tanken {ours}, iced-x86 {iced}, Capstone {lite}: {x86.decode(code, 0, options.mode).text()}")
+    show(found, options.mode)
     print(f"{len(found)} of {options.count} differ, mode {options.mode}")
     return int(bool(found))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import collections
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,35 +18,28 @@ from tanken.isa import x86
 
 SLOT = 32
 BATCH = 1 << 16  # strings compared at a time
+STREAM = 1 << 20  # bytes compared at a time without a break
+LEADING = re.compile(rb"^ +", re.MULTILINE)
+FIRST = re.compile(rb"^([0-9a-f]*[02468ace]0|0):\t(.*)\n(?=([0-9a-f]+):)", re.MULTILINE)  # of a slot: address, text, address of the next line
 MACHINES = {16: "i8086", 32: "i386", 64: "i386:x86-64"}
 PREFIXES = bytes.fromhex("66 67 f2 f3 f0 2e 36 3e 26 64 65")
 ENCODED = frozenset(bytes.fromhex("62 c4 c5 8f"))  # first bytes of EVEX, VEX and XOP
 Difference = tuple[bytes, str, str]
 
 
-def objdump_lines(code: bytes, mode: int, syntax: str) -> dict[int, str]:
-    """Address to text, for all lines of objdump over the raw bytes."""
+def objdump_text(code: bytes, mode: int, syntax: str) -> bytes:
+    """objdump's lines over the raw bytes in the form of `text_lines`: address, colon, tab, text."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(code)
         file.flush()
         command = ["objdump", "-D", "-z", "-w", "-b", "binary", "-m", MACHINES[mode], "--no-show-raw-insn"]
         out = subprocess.run([*command, *(["-M", "intel"] if syntax == "intel" else []), file.name], capture_output=True, check=True).stdout
-    lines: dict[int, str] = {}
-    for line in out.decode("latin-1").splitlines():
-        head, tab, text = line.partition(":\t")
-        if tab:
-            lines[int(head, 16)] = text.rstrip("\n")
-    return lines
+    return LEADING.sub(b"", out[out.index(b"<.data>:\n") + 9 :])
 
 
-def our_lines(code: bytes, mode: int, syntax: str) -> dict[int, str]:
+def our_text(code: bytes, mode: int, syntax: str) -> bytes:
     """The same from tanken."""
-    lines: dict[int, str] = {}
-    for piece in x86.text_lines(code, 0, mode, syntax, comment=True):
-        for line in piece.decode("latin-1").splitlines():
-            head, _, text = line.partition(":\t")
-            lines[int(head, 16)] = text
-    return lines
+    return b"".join(x86.text_lines(code, 0, mode, syntax, comment=True))
 
 
 def compare(strings: Iterable[bytes], mode: int, syntax: str) -> Iterator[Difference]:
@@ -53,26 +47,34 @@ def compare(strings: Iterable[bytes], mode: int, syntax: str) -> Iterator[Differ
     slots = [string[:15].ljust(SLOT, b"\x90") for string in strings]
     for begin in range(0, len(slots), BATCH):
         code = b"".join(slots[begin : begin + BATCH])
-        theirs, ours = objdump_lines(code, mode, syntax), our_lines(code, mode, syntax)
+        theirs, ours = (FIRST.findall(text + b"0:") for text in (objdump_text(code, mode, syntax), our_text(code, mode, syntax)))
+        if theirs == ours:
+            continue
+        both = [{int(at, 16): (text, after) for at, text, after in lines} for lines in (theirs, ours)]
         for start in range(0, len(code), SLOT):
-            a, b = (_first(lines, start) for lines in (theirs, ours))
+            a, b = both[0].get(start), both[1].get(start)
             if a != b:
-                yield code[start : start + 15], a, b
+                yield code[start : start + 15], _shown(a, start), _shown(b, start)
 
 
-def _first(lines: dict[int, str], start: int) -> str:
-    text = lines.get(start, "<no line>")
-    length = next((n for n in range(1, SLOT) if start + n in lines), SLOT)
-    return f"{text} [{length}]"
+def _shown(line: tuple[bytes, bytes] | None, start: int) -> str:
+    return f"{line[0].decode('latin-1')} [{int(line[1], 16) - start}]" if line else "<no line>"
 
 
 def stream(size: int, seed: int, mode: int, syntax: str) -> tuple[list[Difference], int]:
     """Differing lines of `size` random bytes decoded without a break, each decoder going on where its own line ended; and all lines."""
-    code = random.Random(seed).randbytes(size)
-    theirs, ours = objdump_lines(code, mode, syntax), our_lines(code, mode, syntax)
-    found = [(code[at : at + 15], theirs.get(at, "<no line>"), ours.get(at, "<no line>")) for at in sorted(theirs.keys() | ours.keys())
-             if theirs.get(at) != ours.get(at)]  # fmt: skip
-    return found, len(theirs)
+    rng = random.Random(seed)
+    found: list[Difference] = []
+    lines = 0
+    for begin in range(0, size, STREAM):
+        code = rng.randbytes(min(STREAM, size - begin))
+        theirs, ours = (text(code, mode, syntax).splitlines() for text in (objdump_text, our_text))
+        lines += len(theirs)
+        if theirs != ours:
+            common = set(theirs) & set(ours)
+            left, right = ({int(line.split(b":")[0], 16): line.decode("latin-1").partition("\t")[2] for line in text if line not in common} for text in (theirs, ours))
+            found += [(code[at : at + 15], left.get(at, "<no line>"), right.get(at, "<no line>")) for at in sorted(left.keys() | right.keys())]
+    return found, lines
 
 
 def truncated(count: int, seed: int, mode: int, syntax: str, heads: list[bytes]) -> Iterator[Difference]:
@@ -80,9 +82,9 @@ def truncated(count: int, seed: int, mode: int, syntax: str, heads: list[bytes])
     rng = random.Random(seed)
     for string in random_strings(count, seed, heads):
         code = string[: rng.randrange(1, 13)]
-        theirs, ours = objdump_lines(code, mode, syntax), our_lines(code, mode, syntax)
+        theirs, ours = objdump_text(code, mode, syntax), our_text(code, mode, syntax)
         if theirs != ours:
-            yield code, " | ".join(theirs.values()), " | ".join(ours.values())
+            yield code, *(" | ".join(line.partition("\t")[2] for line in text.decode("latin-1").splitlines()) for text in (theirs, ours))
 
 
 def opcode_of(string: bytes, mode: int) -> int:

@@ -25,7 +25,7 @@ from pathlib import Path
 import tanken
 
 PACKAGE = Path(tanken.__file__).parent
-MARK = b"tanken.base.native import kernel"
+MARK = b"from tanken.base.native import "
 OLD = 60 * 86400  # seconds after which an unused cache of another version is removed
 _held: list[int] = []
 

@@ -59,24 +59,37 @@ def _own_cache() -> Iterator[None]:
 
 
 def kernel(function: Callable[P, T]) -> Callable[P, T]:
-    """Marks a function that Numba can compile; in the plain module it stays as written."""
+    """Marks a function that Numba can compile; in the plain module it stays as written.
+
+    It must not make arrays or other objects: references are not counted (an atomic increment for every array that is passed took half the time).
+    """
     if not _compiling:
         return function
     import numba
 
-    compiled: Callable[P, T] = numba.njit(cache=True, nogil=True)(function)
+    compiled: Callable[P, T] = numba.njit(cache=True, nogil=True, _nrt=False)(function)
+    return compiled
+
+
+def primitive(function: Callable[P, T]) -> Callable[P, T]:
+    """Marks a function of `base.wide` that is one machine instruction in compiled code; in the plain module it stays as written."""
+    if not _compiling:
+        return function
+    from tanken.base.primitives import PRIMITIVES
+
+    compiled: Callable[P, T] = PRIMITIVES[function.__name__]
     return compiled
 
 
 def twin(name: str, *uses: str) -> ModuleType | None:
     """The compiled twin of the kernel module `name`, loaded from the same source; None where native code is off.
 
-    `uses` are the kernel modules whose functions it imports: their twins stand in for them while it loads.
+    `uses` are the kernel modules whose functions it imports, each behind those that it uses itself: their twins stand in for them while it loads.
     """
     if not available():
         return None
     if name not in _twins:
-        plain = {used: sys.modules[used] for used in uses if twin(used) is not None}
+        plain = {used: sys.modules[used] for i, used in enumerate(uses) if twin(used, *uses[:i]) is not None}
         _twins[name] = _load(name, plain)
     return _twins[name]
 

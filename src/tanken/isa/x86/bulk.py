@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from tanken.base import native
 from tanken.isa.architecture import COLUMNS, Column
-from tanken.isa.x86 import kernel, rows, textkernel
+from tanken.isa.x86 import rows
 from tanken.isa.x86.inst import SYNTAXES, mode_bytes
+from tanken.isa.x86.kernels import DECODER, TEXT
+from tanken.isa.x86.kernels.decoder import decode_run
+from tanken.isa.x86.kernels.text import text_run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
 
     Columns = NDArray[np.void]
 
-KERNEL, TEXT = "tanken.isa.x86.kernel", "tanken.isa.x86.textkernel"
 SMALL = 1 << 16  # bytes: below this plain Python is done before a compiler would be
 CHUNK = 1 << 20  # bytes of text at a time
 
@@ -38,7 +40,7 @@ def _compiled() -> tuple[Any, Any, Any, Any]:
     if not _COMPILED:
         from tanken.isa.x86.tables import as_arrays
 
-        _COMPILED.append((native.twin(KERNEL), native.twin(TEXT, KERNEL), *as_arrays(rows.tables())))
+        _COMPILED.append((native.twin(DECODER[-1], *DECODER[:-1]), native.twin(TEXT[-1], *TEXT[:-1]), *as_arrays(rows.tables())))
     return _COMPILED[0]
 
 
@@ -61,7 +63,7 @@ def decode_array(code: bytes | bytearray | memoryview, at: int = 0, mode: int = 
             n = compiled[0].decode_run(compiled[2], data, pos, len(data), size, at + pos, out, rows_left)
         else:
             plain = [0] * (rows_left * COLUMNS)
-            n = kernel.decode_run(rows.tables().numbers, bytes(code), pos, len(data), size, at + pos, plain, rows_left)
+            n = decode_run(rows.tables().numbers, bytes(code), pos, len(data), size, at + pos, plain, rows_left)
             out = np.array(plain[: n * COLUMNS], dtype=np.int64)
         piece = out.reshape(-1, COLUMNS)[:n]
         pieces.append(piece)
@@ -92,6 +94,6 @@ def text_lines(
         return
     data_bytes, plain_buf, plain_where = bytes(code), bytearray(1 << 14), [0] * (2 + COLUMNS)
     while pos < len(data_bytes):
-        n = textkernel.text_run(*rows.tables(), data_bytes, pos, len(data_bytes), size, at + pos, att, comment, address, plain_buf, 1 << 14, plain_where)
+        n = text_run(*rows.tables(), data_bytes, pos, len(data_bytes), size, at + pos, att, comment, address, plain_buf, 1 << 14, plain_where)
         yield bytes(plain_buf[:n])
         pos = plain_where[0]

@@ -11,9 +11,14 @@ from functools import cached_property
 
 from tanken.base.errors import UsageError
 from tanken.isa.architecture import COLUMNS, Column
-from tanken.isa.x86 import kernel, rows, textkernel
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86 import names as N
+from tanken.isa.x86 import rows
+from tanken.isa.x86.kernels.decoder import decode_one
+from tanken.isa.x86.kernels.fields import resolve
+from tanken.isa.x86.kernels.letters import register_name
+from tanken.isa.x86.kernels.places import target
+from tanken.isa.x86.kernels.text import ROOM, put_text
 from tanken.isa.x86.tables import Form, mnemonics, plain
 from tanken.notation.map import MapRow
 
@@ -33,7 +38,7 @@ class Register:
     @property
     def name(self) -> str:
         """The name in Intel text."""
-        index = textkernel.register_name(L.FILES.index(self.file), self.size, self.number + (4 if self.high else 0), not self.high, 0)
+        index = register_name(L.FILES.index(self.file), self.size, self.number + (4 if self.high else 0), not self.high, 0)
         return N.REGISTER_NAMES[index]
 
 
@@ -203,7 +208,7 @@ class Inst:
 
     def _size(self, code: int) -> int:
         wide = self.columns[Column.PREFIXES] & L.REX_W and self.mode == 64
-        size = kernel.resolve(code, self.operand_size, self.address_size, self.vector_length, int(bool(wide)), self.mode // 8)
+        size = resolve(code, self.operand_size, self.address_size, self.vector_length, int(bool(wide)), self.mode // 8)
         return 16 if size == 17 else size
 
     def _operand(self, form: Form, i: int) -> Operand:
@@ -223,7 +228,7 @@ class Inst:
                      L.O_IMM4: imm & 15, L.O_ONE: 1}[source]  # fmt: skip
             return Immediate(value & ((1 << (8 * size)) - 1), size)
         if source == L.O_REL:
-            value = textkernel.target(rows.tables().numbers, rows.tables().letters, self.columns, 0, form.number)
+            value = target(rows.tables().numbers, self.columns, 0, form.number)
             return Relative(value & ((1 << 64) - 1), self.operand_size)
         if source == L.O_FAR:
             return Far(imm >> 32, imm & ((1 << (8 * self.operand_size)) - 1), self.operand_size)
@@ -259,9 +264,9 @@ class Inst:
         """The text as objdump prints it; `comment` adds the address of a rip-relative operand."""
         if syntax not in SYNTAXES:
             raise UsageError(f"syntax {syntax!r}", wanted="intel or att")
-        buf = bytearray(256)
+        buf = bytearray(ROOM)
         tables = rows.tables()
-        end = textkernel.put_text(tables.numbers, tables.letters, self._window, 0, self.columns, 0, SYNTAXES[syntax], int(comment), buf, 0)
+        end = put_text(tables.numbers, tables.letters, self._window, 0, self.columns, 0, SYNTAXES[syntax], int(comment), buf, 0)
         return buf[:end].decode("ascii")
 
     @cached_property
@@ -320,7 +325,7 @@ def decode(code: bytes | bytearray | memoryview, at: int = 0, mode: int = 64) ->
         raise UsageError("no bytes to decode", wanted="at least one")
     piece = bytes(code[:16])
     out = [0] * COLUMNS
-    kernel.decode_one(rows.tables().numbers, piece, 0, len(piece), size, at, out, 0)
+    decode_one(rows.tables().numbers, piece, 0, len(piece), size, at, out, 0)
     return Inst(tuple(out), piece)
 
 
@@ -331,6 +336,6 @@ def disassemble(code: bytes | bytearray | memoryview, at: int = 0, mode: int = 6
     while pos < end:
         piece = bytes(code[pos : pos + 16])
         out = [0] * COLUMNS
-        length = kernel.decode_one(numbers, piece, 0, len(piece), size, at + pos, out, 0)
+        length = decode_one(numbers, piece, 0, len(piece), size, at + pos, out, 0)
         yield Inst(tuple(out), piece)
         pos += length

@@ -15,10 +15,11 @@ VEX_MAPS = (5, 6, 7)
 ROOTS = 512
 MODRM = ROOTS + len(MAPS) * 256
 FORMS = MODRM + len(MAPS) * 256
-STRIDE = 44  # int64 a form
+STRIDE = 46  # int64 a form
 # A form's record: flags, immediate, then size codes of its memory operand, of disp8*N, of the vector index; bytes of a
-# broadcast element; its predicates; two name templates; five numbers an operand.
-(FLAGS, IMMEDIATE, MEMORY_SIZE, SCALE, VSIB, BROADCAST, PSEUDO, HEADS) = range(8)
+# broadcast element; its predicates; the operands shown in Intel, in AT&T text; two name templates; five numbers an operand.
+(FLAGS, IMMEDIATE, MEMORY_SIZE, SCALE, VSIB, BROADCAST, PSEUDO, COUNTS) = range(8)
+HEADS = COUNTS + 2
 HEAD = 6  # offset in the letters, then length, marker, length, marker, length
 OPERANDS = 5
 SLOTS = HEADS + 2 * HEAD
@@ -47,7 +48,6 @@ NOTRACK = 1 << 33
 LL_SHIFT = 34  # two bits: vector length or rounding mode
 PREFIX_COUNT_SHIFT = 36  # four bits: prefix bytes before the opcode
 PP_SHIFT = 40  # two bits: the selecting prefix of a VEX, EVEX or XOP encoding: none, 66, F3, F2
-HIGH_REGISTER = 1 << 42  # an EVEX encoding names a register above 15 or its extension bit
 
 # MEMORY column: base, index (255 none, 16 = rip as base), log2 scale, segment, then these.
 SIB = 1 << 32
@@ -114,11 +114,11 @@ F_BAD = 1 << 30
 F_OPC_REG = 1 << 31
 F_VSIB = 1 << 32
 F_NO_SIZE = 1 << 33  # neither 66 nor W changes the operand size
-F_MASK = 1 << 34  # EVEX mask allowed
-F_ZERO = 1 << 35
+F_PAD = 1 << 34  # the name is padded by itself, its prefixes stand before it
+F_ATT_66 = 1 << 35  # 66 is shown in AT&T text only
 F_ER = 1 << 36
 F_SAE = 1 << 37
-F_BCST = 1 << 38
+F_SHOW_66 = 1 << 38  # 66 acts and is shown all the same
 F_BCST_TEXT = 1 << 39  # Intel text shows {1toN} too
 F_CR8 = 1 << 40  # LOCK selects cr8
 F_W_BAD = 1 << 41  # a wrong W shows as {bad} in the name
@@ -148,7 +148,7 @@ S_V, S_Z, S_Y, S_X, S_X2, S_X4, S_X8, S_A, S_P, S_M, S_A2 = range(100, 111)
 
 # Operand sources.
 (O_NONE, O_REG, O_RM, O_VVVV, O_IS4, O_OPC, O_FIXED, O_IMM, O_IMM2, O_IMM4, O_REL, O_MOFFS, O_FAR, O_SI, O_DI,
- O_ONE, O_XLAT, O_PORT, O_MASK, O_BAD) = range(20)  # fmt: skip
+ O_ONE, O_XLAT, O_PORT, O_BAD) = range(19)  # fmt: skip
 
 # Register files; the file of a general or vector register follows from its size.
 (R_GPR, R_SEG, R_CR, R_DR, R_TR, R_ST, R_MM, R_VEC, R_K, R_BND, R_TMM) = range(11)
@@ -158,8 +158,8 @@ FILES = ("gpr", "seg", "cr", "dr", "tr", "st", "mm", "xmm", "k", "bnd", "tmm")
 (I_NONE, I_B, I_BS, I_W, I_Z, I_V, I_JB, I_JZ, I_AP, I_WB, I_O, I_BB, I_IS4, I_D) = range(14)
 
 # Trie nodes; a node has that many children.
-(N_MODE, N_PREFIX, N_REG, N_MOD, N_RM, N_W, N_L, N_OSIZE, N_ASIZE, N_REXB, N_RIP) = range(11)
-NODE_WIDTH = (3, 4, 8, 2, 8, 2, 4, 3, 3, 2, 2)
+(N_MODE, N_PREFIX, N_REG, N_MOD, N_RM, N_W, N_L, N_OSIZE, N_ASIZE, N_REXB, N_RIP, N_DATA) = range(12)
+NODE_WIDTH = (3, 4, 8, 2, 8, 2, 4, 3, 3, 2, 2, 2)
 
 # Markers in a mnemonic: what is put in at that place.
 (K_NONE, K_SMEM, K_SALL, K_DMEM, K_DALL, K_Y, K_XY, K_XYZ, K_PSEUDO, K_N, K_Q, K_WS, K_WD, K_WH) = range(14)

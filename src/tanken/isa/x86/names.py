@@ -5,7 +5,7 @@ Numbers and names: SDM Vol. 1, 3.4 and 10.2; predicates: SDM Vol. 2A, CMPPS and 
 
 from __future__ import annotations
 
-SLOT = 8  # bytes of a name in the table, its length first
+SLOT = 8  # bytes of a name in the table, its length first: the kernels load and store them at once
 
 _LOW = ("ax", "cx", "dx", "bx", "sp", "bp", "si", "di")
 
@@ -59,14 +59,13 @@ WORDS: tuple[str, ...] = (
     "ZMMWORD PTR ", "OWORD PTR ", "WORD BCST ", "DWORD BCST ", "QWORD BCST ", "data16", "data32", "addr32", "addr16",
     "repz", "repnz", "rep", "lock", "es", "cs", "ss", "ds", "fs", "gs", "xacquire", "xrelease", "bnd", "notrack",
     "{evex} ", "{vex} ", "(bad)", "rex", ".byte ", "{rn-sae}", "{rd-sae}", "{ru-sae}", "{rz-sae}", "{sae}", "fwait",
-    "        # ", "{bad}", "{rn-bad}", "{rd-bad}", "{ru-bad}", "{rz-bad}", "/(bad)",
+    "        # ", "{bad}", "{rn-bad}", "{rd-bad}", "{ru-bad}", "{rz-bad}", "/(bad)", "{1to", ",pn", ",pt",
 )  # fmt: skip
 (W_BYTE, W_WORD, W_DWORD, W_FWORD, W_QWORD, W_TBYTE, W_XMM, W_YMM, W_ZMM, W_OWORD, W_BCST2, W_BCST4, W_BCST8, W_DATA16,
  W_DATA32, W_ADDR32, W_ADDR16, W_REPZ, W_REPNZ, W_REP, W_LOCK, W_ES, W_CS, W_SS, W_DS, W_FS, W_GS, W_XACQUIRE,
  W_XRELEASE, W_BND, W_NOTRACK, W_EVEX, W_VEX, W_BAD, W_REX, W_BYTE_DATA, W_RN, W_RD, W_RU, W_RZ, W_SAE, W_FWAIT,
- W_COMMENT, W_BAD_MARK, W_RN_BAD, W_RD_BAD, W_RU_BAD, W_RZ_BAD, W_OR_BAD) = range(49)  # fmt: skip
+ W_COMMENT, W_BAD_MARK, W_RN_BAD, W_RD_BAD, W_RU_BAD, W_RZ_BAD, W_OR_BAD, W_ONE_TO, W_NOT_TAKEN, W_TAKEN) = range(52)  # fmt: skip
 
 # The letters of the tables: register names (Intel, then AT&T), words, then mnemonics and predicates.
 REGISTER_COUNT = len(REGISTER_NAMES)
 WORDS_AT = 2 * REGISTER_COUNT * SLOT
-NAMES_AT = WORDS_AT + len(WORDS) * WORD_SLOT

@@ -1,7 +1,7 @@
 """Turns the opcode map into the decoder's tables: a trie over the selectors of an opcode, and flat arrays a form.
 
 A form is a row of the map, numbered from 1; form 0 means that no row fits. The tables are plain lists of integers, so that
-the kernel reads them as they are in Python, and as NumPy arrays under Numba.
+the kernels read them as they are in Python, and as NumPy arrays under Numba.
 """
 
 from __future__ import annotations
@@ -33,10 +33,13 @@ SELECTORS: dict[str, tuple[int, frozenset[int]]] = {
     "o16": (L.N_OSIZE, frozenset({0})), "o32": (L.N_OSIZE, frozenset({1})),
     "o64": (L.N_OSIZE, frozenset({2})), "a16": (L.N_ASIZE, frozenset({0})), "a32": (L.N_ASIZE, frozenset({1})),
     "a64": (L.N_ASIZE, frozenset({2})), "rexb0": (L.N_REXB, frozenset({0})), "rexb1": (L.N_REXB, frozenset({1})),
-    "rip": (L.N_RIP, frozenset({1})),
+    "rip": (L.N_RIP, frozenset({1})), "p66": (L.N_DATA, frozenset({1})),
     **{f"/{i}": (L.N_REG, frozenset({i})) for i in range(8)},
     **{f"rm={i}": (L.N_RM, frozenset({i})) for i in range(8)},
 }  # fmt: skip
+
+
+SLACK = 32  # bytes behind the letters, which are read 16 at a time
 
 
 class Form(NamedTuple):
@@ -126,12 +129,12 @@ def _chosen_by(form: Form, members: list[Form]) -> set[int]:
 
 ATTRIBUTE_FLAGS = {
     "d64": L.F_D64, "f64": L.F_D64, "rep": L.F_REP, "bnd": L.F_BND, "notrack": L.F_NOTRACK, "hint": L.F_HINT,
-    "star": L.F_STAR, "keep": L.F_KEEP, "attonly": L.F_ATT_ONLY, "far": L.F_NO_SIZE, "k": L.F_MASK, "kz": L.F_MASK | L.F_ZERO,
+    "star": L.F_STAR, "keep": L.F_KEEP, "attonly": L.F_ATT_ONLY, "far": L.F_NO_SIZE,
     "er": L.F_ER, "sae": L.F_SAE, "cr8": L.F_CR8, "bcsttext": L.F_BCST_TEXT, "vexmark": L.F_VEXMARK, "wbad": L.F_W_BAD,
     "gather": L.F_GATHER, "tilesib": L.F_TILE_SIB, "tiles": L.F_TILES, "attaddr": L.F_ATT_ADDR, "acts66": L.F_OSIZE, "mpx": L.F_MPX,
     "strict": L.F_STRICT, "norip": L.F_NO_RIP, "rm0": L.F_RM0,
     "gbcstw": L.F_GHOST, "erbad": L.F_ER_BAD, "bcsttextxy": L.F_BCST_TEXT_XY,
-    "scatter": L.F_SCATTER, "distinct": L.F_DISTINCT,
+    "scatter": L.F_SCATTER, "distinct": L.F_DISTINCT, "pad": L.F_PAD, "att66": L.F_ATT_66, "show66": L.F_SHOW_66,
 }  # fmt: skip
 HLE_FLAGS = {"": L.F_HLE, "xchg": L.F_HLE | L.F_HLE_XCHG, "mov": L.F_HLE_MOV}
 SIZED = {L.S_V, L.S_Z, L.S_P, L.S_A2}
@@ -144,7 +147,7 @@ def _flags(form: Form, group: set[int], modrm: bool, vex_names: set[str]) -> int
         flags |= L.F_MODRM
     if row.section.startswith("evex") and plain(mnemonics(row)[0]) in vex_names and "noevex" not in row.attributes:
         flags |= L.F_TWIN
-    for attribute, flag in (("bcst", L.F_BCST), ("vsib", L.F_VSIB), ("pseudo", L.F_PSEUDO)):
+    for attribute, flag in (("vsib", L.F_VSIB), ("pseudo", L.F_PSEUDO)):
         flags |= flag if attribute in row.attributes else 0
     if row.section == "3dnow":
         flags |= L.F_3DNOW
@@ -170,7 +173,7 @@ def _flags(form: Form, group: set[int], modrm: bool, vex_names: set[str]) -> int
             flags |= L.F_SIZE_REG if any(o.register_size == L.S_V for o in form.operands) else 0
     if "o66" in row.attributes:
         flags = flags & ~L.F_66 | L.F_EAT_66
-    if "eat66" in row.attributes:
+    if "eat66" in row.attributes or L.N_DATA in form.selectors:
         flags |= L.F_EAT_66
     if "shown" in row.attributes:
         flags &= ~(L.F_66 | L.F_F2 | L.F_F3)
@@ -188,6 +191,8 @@ def _flags(form: Form, group: set[int], modrm: bool, vex_names: set[str]) -> int
         flags |= _operand_flags(operand)
     if "mem" in row.selectors:
         flags &= ~L.F_NEED_MEM
+    if flags & L.F_ATT_ADDR:
+        flags &= ~L.F_ASIZE
     if "reg" in row.selectors or L.N_MOD in form.selectors and 1 in form.selectors[L.N_MOD]:
         flags &= ~L.F_NEED_REG
     return flags
@@ -312,7 +317,7 @@ def build(rows: Sequence[MapRow], name: str) -> tuple[list[Form], Tables]:
         flags = _flags(form, groups[form.number], modrm, vex_names)
         flags |= L.F_STRICT if form.number in strict else 0
         _record(form, numbers, names, flags, predicates)
-    return forms, Tables(numbers, bytes(names.blob))
+    return forms, Tables(numbers, bytes(names.blob + b" " * SLACK))
 
 
 def _record(form: Form, numbers: list[int], names: _Names, flags: int, predicates: dict[str, int]) -> None:
@@ -326,6 +331,9 @@ def _record(form: Form, numbers: list[int], names: _Names, flags: int, predicate
     numbers[at + L.VSIB] = SIZES[row.attributes["vsib"]] if "vsib" in row.attributes else 0
     numbers[at + L.BROADCAST] = int(row.attributes.get("bcst", "32" if "gbcst" in row.attributes else "0")) // 8
     numbers[at + L.PSEUDO] = predicates[row.attributes["pseudo"]] if "pseudo" in row.attributes else 0
+    shown = 0 if "attonly" in row.attributes else len(form.operands)
+    ones = int(bool(form.operands) and form.operands[-1].source == L.O_ONE)
+    numbers[at + L.COUNTS : at + L.COUNTS + 2] = [shown, len(form.operands) - ones]
     for syntax, template in enumerate(mnemonics(row)):
         start = at + L.HEADS + syntax * L.HEAD
         numbers[start : start + L.HEAD] = names.template(template)
