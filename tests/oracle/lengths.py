@@ -36,9 +36,14 @@ def _wait(code: bytes, mode: int) -> bool:
     return 0x9B in _prefixes(code, mode)
 
 
+def _ud0(code: bytes, mode: int) -> bool:
+    return code[len(_prefixes(code, mode)) :][:2] == b"\x0f\xff"
+
+
 # class -> whether bytes belong to it; objdump's way is ours
 LISTED: dict[str, Callable[[bytes, int], bool]] = {
     "REX before another prefix: objdump prints it as a line of its own": _rex_not_last,
+    "0f ff (ud0): with operands, as Intel and objdump have it; the others take it without": _ud0,
     "9b before an x87 instruction or another prefix: objdump joins them": _wait,
 }
 

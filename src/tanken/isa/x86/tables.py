@@ -134,7 +134,7 @@ ATTRIBUTE_FLAGS = {
     "gather": L.F_GATHER, "tilesib": L.F_TILE_SIB, "tiles": L.F_TILES, "attaddr": L.F_ATT_ADDR, "acts66": L.F_OSIZE, "mpx": L.F_MPX,
     "strict": L.F_STRICT, "norip": L.F_NO_RIP, "rm0": L.F_RM0,
     "gbcstw": L.F_GHOST, "erbad": L.F_ER_BAD, "bcsttextxy": L.F_BCST_TEXT_XY,
-    "scatter": L.F_SCATTER, "distinct": L.F_DISTINCT, "pad": L.F_PAD, "att66": L.F_ATT_66, "show66": L.F_SHOW_66,
+    "scatter": L.F_SCATTER, "distinct": L.F_DISTINCT, "pad": L.F_PAD, "att66": L.F_ATT_66, "show66": L.F_SHOW_66, "usesb": L.F_B,
 }  # fmt: skip
 HLE_FLAGS = {"": L.F_HLE, "xchg": L.F_HLE | L.F_HLE_XCHG, "mov": L.F_HLE_MOV}
 SIZED = {L.S_V, L.S_Z, L.S_P, L.S_A2}
@@ -173,7 +173,7 @@ def _flags(form: Form, group: set[int], modrm: bool, vex_names: set[str]) -> int
             flags |= L.F_SIZE_REG if any(o.register_size == L.S_V for o in form.operands) else 0
     if "o66" in row.attributes:
         flags = flags & ~L.F_66 | L.F_EAT_66
-    if "eat66" in row.attributes or L.N_DATA in form.selectors:
+    if "eat66" in row.attributes or L.N_DATA in form.selectors and "att66" not in row.attributes:
         flags |= L.F_EAT_66
     if "shown" in row.attributes:
         flags &= ~(L.F_66 | L.F_F2 | L.F_F3)

@@ -252,6 +252,8 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     else:
         prefix = 1 if data else 0
     raw = vvvv & 15
+    if mode != 8:
+        vvvv &= 23
     form = 0
     if opcode != 0x10F:
         if ll < 3:
@@ -275,7 +277,7 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     used = 0
     displacement = 0
     packed = L.NONE | (L.NONE << 8)
-    tracked = flags & L.F_NOTRACK and marks & SEEN_DS
+    tracked = flags & L.F_NOTRACK and marks & SEEN_DS and (mode != 8 or (marks >> LAST_66) & 15 == NOWHERE)
     if flags & L.F_MODRM and not is_register:
         scale8 = disp_scale(T, form, bits, osize, asize, vector, wide, mode) if extensions & EXT_EVEX and modrm >> 6 == 1 else 1
         cursor, packed, displacement, used, fault = memory(code, pos, end, modrm, asize, mode, extensions, -1 if tracked else active, flags, scale8)
@@ -323,7 +325,7 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
 
     # Which prefixes acted: the others are shown.
     if count:
-        if tracked and (mode != 8 or (marks >> LAST_66) & 15 == NOWHERE):
+        if tracked:
             active = -1
             bits |= L.NOTRACK
         shown &= ~acting(code, start, count, bits, marks, active, mode, flags, used, packed, wide)

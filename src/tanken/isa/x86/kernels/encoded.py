@@ -49,7 +49,7 @@ def table_of(opcode: int, byte: int) -> int:
 
 @kernel
 def fields(code: Sequence[int], pos: int, opcode: int, mode: int) -> tuple[int, int, int]:
-    """The payload at `pos`: (extensions, vvvv, prefix bits)."""
+    """The payload at `pos`: (extensions, vvvv, prefix bits). XOP keeps R and X in every mode, as objdump has it."""
     byte = code[pos] & 255
     if opcode == 0xC5:
         last = byte
@@ -67,6 +67,5 @@ def fields(code: Sequence[int], pos: int, opcode: int, mode: int) -> tuple[int, 
     else:
         bits |= (L.XOP if opcode == 0x8F else L.VEX) | ((last >> 2) & 1) << L.LL_SHIFT
     if mode != 8:
-        extensions &= ~(EXT_B | EXT_X | EXT_R | EXT_R2)
-        vvvv &= 23
+        extensions &= ~(EXT_B if opcode == 0x8F else EXT_B | EXT_X | EXT_R | EXT_R2)
     return extensions, vvvv, bits

@@ -166,9 +166,10 @@ def put_prefixes(B: Sequence[int], code: Sequence[int], pos: int, out: Sequence[
     bits = out[o + C_PREFIXES]
     mode = (out[o + C_SIZES] >> 24) & 255
     count = (bits >> L.PREFIX_COUNT_SHIFT) & 15
-    memory = flags & L.F_MODRM and not out[o + C_REGISTERS] & L.RM_IS_REGISTER
+    memory = flags & L.F_MODRM and (flags & L.F_NEED_MEM or not out[o + C_REGISTERS] & L.RM_IS_REGISTER)
     last_repz = -1
     last_repnz = -1
+    last66 = -1
     last67 = -1
     lastseg = -1
     for i in range(count):
@@ -177,6 +178,8 @@ def put_prefixes(B: Sequence[int], code: Sequence[int], pos: int, out: Sequence[
             last_repz = i
         elif byte == 0xF2:
             last_repnz = i
+        elif byte == 0x66:
+            last66 = i
         elif byte == 0x67:
             last67 = i
         elif byte == 0x2E or byte == 0x36 or byte == 0x3E or byte == 0x26 or byte == 0x64 or byte == 0x65:
@@ -188,7 +191,7 @@ def put_prefixes(B: Sequence[int], code: Sequence[int], pos: int, out: Sequence[
         byte = code[pos + i] & 255
         if mode == 8 and 0x40 <= byte < 0x50:
             p = put_rex(B, buf, p, byte)
-        elif att and flags & L.F_ATT_ADDR and i == last67 or i == lastseg and hint or byte == 0x66 and not att and flags & L.F_ATT_66:
+        elif att and flags & L.F_ATT_ADDR and i == last67 or i == lastseg and hint or i == last66 and not att and flags & L.F_ATT_66:
             continue
         else:
             word = prefix_word(byte, mode)

@@ -61,7 +61,7 @@ def index_name(T: Sequence[int], out: Sequence[int], o: int, form: int, file: in
             return (N.XMM if vsize <= 16 else (N.YMM if vsize == 32 else N.ZMM)) * 32 + index
         return file + index
     scaled = (memory >> 16) & 3
-    if memory & L.SIB and (base & 7 != 4 or base == L.NONE or scaled) and (base != L.NONE or asize == 4 or scaled):
+    if memory & L.SIB and (base & 7 != 4 or base == L.NONE or scaled) and (base != L.NONE or asize == 4 and (sizes >> 24) & 255 != 2 or scaled):
         return N.QUAD * 32 + (NO_INDEX if asize == 8 else NO_INDEX_32)
     return -1
 

@@ -108,9 +108,9 @@ def acting(code: Sequence[int], start: int, count: int, bits: int, marks: int, a
     if lastseg != NOWHERE and (flags & L.F_STRING or active >= 0 and (in_memory or flags & L.F_ADDR_SHOWN)):
         acted |= 1 << lastseg
     if flags & L.F_CR8 and bits & L.LOCK and mode != 8:
-        for i in range(count):
+        for i in range(count - 1, -1, -1):
             if code[start + i] & 255 == 0xF0:
-                acted |= 1 << i
+                return acted | 1 << i
     return acted
 
 
@@ -118,7 +118,7 @@ def acting(code: Sequence[int], start: int, count: int, bits: int, marks: int, a
 def rex_acted(rex: int, wide: int, flags: int, used: int, modrm: int, is_register: int, opcode: int, misplaced: int) -> int:
     """Whether every bit of REX meant something; `misplaced` is a register where memory must be."""
     if rex == 0x40:
-        if flags & L.F_BYTE_REG and (modrm >> 3) & 7 >= 4 or flags & L.F_BYTE_RM and is_register and modrm & 7 >= 4:
+        if flags & L.F_BYTE_REG and (modrm >> 3) & 7 >= 4 or flags & L.F_BYTE_RM and is_register and not misplaced and modrm & 7 >= 4:
             return 1
         return 1 if flags & L.F_BYTE_OPC and opcode & 7 >= 4 else 0
     idle = rex & 15
