@@ -21,7 +21,7 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, shap
     return builder.bitcast(builder.gep(data, [index]), shape.as_pointer())
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def copy16(typing: Any, to: Any, at: Any, source: Any, position: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         first, second = signature.args[0], signature.args[2]
@@ -32,7 +32,7 @@ def copy16(typing: Any, to: Any, at: Any, source: Any, position: Any) -> Any:
     return types.void(to, types.int64, source, types.int64), build
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def store8(typing: Any, to: Any, at: Any, word: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         builder.store(arguments[2], _pointer(context, builder, signature.args[0], arguments[0], arguments[1], WORD), align=1)
@@ -41,7 +41,7 @@ def store8(typing: Any, to: Any, at: Any, word: Any) -> Any:
     return types.void(to, types.int64, types.int64), build
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def load8(typing: Any, source: Any, position: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(_pointer(context, builder, signature.args[0], arguments[0], arguments[1], WORD), align=1)
@@ -49,7 +49,7 @@ def load8(typing: Any, source: Any, position: Any) -> Any:
     return types.int64(source, types.int64), build
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def bit_length(typing: Any, word: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.sub(ir.Constant(WORD, 64), builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0)))
@@ -57,7 +57,7 @@ def bit_length(typing: Any, word: Any) -> Any:
     return types.int64(types.int64), build
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def item(typing: Any, table: Any, index: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value = builder.load(builder.gep(context.make_array(signature.args[0])(context, builder, arguments[0]).data, [arguments[1]]))
@@ -66,4 +66,4 @@ def item(typing: Any, table: Any, index: Any) -> Any:
     return types.int64(table, types.int64), build
 
 
-PRIMITIVES: dict[str, Callable[..., Any]] = {function.__name__: function for function in (copy16, store8, load8, bit_length, item)}
+PRIMITIVES: dict[str, Callable[..., Any]] = {"copy16": copy16, "store8": store8, "load8": load8, "bit_length": bit_length, "item": item}

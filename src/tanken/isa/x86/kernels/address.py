@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tanken.base.native import kernel
+from tanken.base.native import bare
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86.kernels.encoded import EXT_B, EXT_EVEX, EXT_X
 from tanken.isa.x86.kernels.fields import signed
 
 
-@kernel
+@bare
 def short(modrm: int) -> tuple[int, int, int]:
     """Base, index and bytes of displacement of a 16-bit address."""
     mod, low = modrm >> 6, modrm & 7
@@ -25,7 +25,7 @@ def short(modrm: int) -> tuple[int, int, int]:
     return (6 if low == 4 else (7 if low == 5 else (5 if low == 6 else 3))), L.NONE, size
 
 
-@kernel
+@bare
 def long(code: Sequence[int], cursor: int, modrm: int, mode: int, extensions: int, vector_index: int) -> tuple[int, int, int, int]:
     """(base, index, scale with SIB's mark, bytes of displacement) of a 32 or 64-bit address; a SIB byte stands at `cursor`.
 
@@ -48,7 +48,7 @@ def long(code: Sequence[int], cursor: int, modrm: int, mode: int, extensions: in
     return base | (8 if extensions & EXT_B else 0), index, scale, size
 
 
-@kernel
+@bare
 def memory(
     code: Sequence[int], cursor: int, end: int, modrm: int, asize: int, mode: int, extensions: int, active: int, flags: int, scale8: int
 ) -> tuple[int, int, int, int, int]:

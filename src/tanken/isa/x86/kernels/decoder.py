@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
 
-from tanken.base.native import kernel
+from tanken.base.native import bare
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86.kernels.address import memory
 from tanken.isa.x86.kernels.encoded import EXT_B, EXT_EVEX, EXT_R, EXT_R2, EXT_W, EXT_X, fields, kind_of, payload_size, table_of
@@ -37,7 +37,7 @@ LONGEST = 15  # bytes of an instruction
 FETCHED = 20  # bytes that objdump reads at most before it gives up
 
 
-@kernel
+@bare
 def immediate_size(kind: int, osize: int, asize: int) -> int:
     """The bytes of an immediate of that kind."""
     if kind == L.I_B or kind == L.I_BS or kind == L.I_JB or kind == L.I_IS4:
@@ -57,7 +57,7 @@ def immediate_size(kind: int, osize: int, asize: int) -> int:
     return 4 if osize == 2 else 6
 
 
-@kernel
+@bare
 def immediate(code: Sequence[int], pos: int, kind: int, size: int) -> int:
     """The immediate at `pos`, signed where the instruction takes it so; a far pointer as selector << 32 | offset."""
     value = signed(code, pos, size)
@@ -74,7 +74,7 @@ def immediate(code: Sequence[int], pos: int, kind: int, size: int) -> int:
     return value
 
 
-@kernel
+@bare
 def operand_size(flags: int, osize: int, data: int, wide: int, mode: int) -> int:
     """The operand size where the row does not leave it to 66 and REX.W."""
     if flags & L.F_D64:
@@ -88,7 +88,7 @@ def operand_size(flags: int, osize: int, data: int, wide: int, mode: int) -> int
     return osize
 
 
-@kernel
+@bare
 def broken_start(out: MutableSequence[int], o: int, outcome: int, count: int, fwaits: int, mode: int) -> int:
     """The row of prefixes that no instruction follows."""
     if outcome == L.TRUNCATED:
@@ -98,7 +98,7 @@ def broken_start(out: MutableSequence[int], o: int, outcome: int, count: int, fw
     return strange(out, o, count - (fwaits & 1), count, ((1 << count) - 1) & ~fwaits, mode, L.PREFIXES_ONLY)
 
 
-@kernel
+@bare
 def lone_fwait(T: Sequence[int], out: MutableSequence[int], o: int, fwait: int, fwaits: int, mode: int) -> int:
     """The row of a wait that joins no x87 instruction."""
     last = fwait + 1 if fwaits > 1 and fwaits & 1 else fwait
@@ -107,7 +107,7 @@ def lone_fwait(T: Sequence[int], out: MutableSequence[int], o: int, fwait: int, 
     return fwait + 1
 
 
-@kernel
+@bare
 def stricter(T: Sequence[int], root: int, modrm: int, mode: int, data: int, osize: int, asize: int, extensions: int, ll: int, bits: int) -> int:
     """The form that wants another selecting prefix and with it would take the bytes whole (attribute strict), 0 if there is none."""
     rexb, wide = extensions & EXT_B, 1 if extensions & EXT_W else 0
@@ -122,7 +122,7 @@ def stricter(T: Sequence[int], root: int, modrm: int, mode: int, data: int, osiz
     return 0
 
 
-@kernel
+@bare
 def whole(T: Sequence[int], code: Sequence[int], pos: int, end: int, form: int, modrm: int, osize: int, asize: int, mode: int, extensions: int) -> int:
     """Where the operands of `form`, whose ModRM byte stands at `pos`, end; beyond `end` when they are cut off."""
     cursor = pos + 1
@@ -134,7 +134,7 @@ def whole(T: Sequence[int], code: Sequence[int], pos: int, end: int, form: int, 
     return cursor + immediate_size(kind, osize, asize) if kind else cursor
 
 
-@kernel
+@bare
 def no_row(
     T: Sequence[int], code: Sequence[int], start: int, pos: int, end: int, out: MutableSequence[int], o: int, opcode: int, modrm: int, mode: int,
     prefix: int, data: int, osize: int, asize: int, extensions: int, ll: int, raw: int, bits: int, count: int, shown: int, marks: int,
@@ -162,7 +162,7 @@ def no_row(
     return length
 
 
-@kernel
+@bare
 def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode: int, address: int, out: MutableSequence[int], o: int) -> int:
     """Decodes the bytes of `code` from `start`, never at or past `end`, into the columns at `out[o:]`; returns the length.
 
@@ -375,7 +375,7 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     return length
 
 
-@kernel
+@bare
 def decode_run(T: Sequence[int], code: Sequence[int], start: int, end: int, mode: int, address: int, out: MutableSequence[int], rows: int) -> int:
     """Decodes one after the other from `start` until `end` or until `rows` rows of `out` are full; returns the rows filled."""
     pos = start

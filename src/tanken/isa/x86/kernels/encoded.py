@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tanken.base.native import kernel
+from tanken.base.native import bare
 from tanken.isa.x86 import layout as L
 
 # Extensions: rm (B), index (X), reg (R), W, the fifth bit of reg (EVEX R'), then EVEX's third byte, then whether there is one.
 EXT_B, EXT_X, EXT_R, EXT_W, EXT_R2, EXT_THIRD, EXT_EVEX = 1, 2, 4, 8, 16, 8, 1 << 16
 
 
-@kernel
+@bare
 def kind_of(opcode: int, byte: int, mode: int) -> int:
     """VEX, EVEX or XOP for a first byte and the one behind it, 0 where they are pop, les, lds or bound."""
     if opcode == 0x8F:
@@ -24,13 +24,13 @@ def kind_of(opcode: int, byte: int, mode: int) -> int:
     return 0
 
 
-@kernel
+@bare
 def payload_size(opcode: int) -> int:
     """Bytes between the first byte and the opcode."""
     return 1 if opcode == 0xC5 else (3 if opcode == 0x62 else 2)
 
 
-@kernel
+@bare
 def table_of(opcode: int, byte: int) -> int:
     """The map (index of `layout.MAPS`) that the payload's first byte names, 0 for none."""
     if opcode == 0xC5:
@@ -47,7 +47,7 @@ def table_of(opcode: int, byte: int) -> int:
     return 7 + field if field < 4 else 6 + field
 
 
-@kernel
+@bare
 def fields(code: Sequence[int], pos: int, opcode: int, mode: int) -> tuple[int, int, int]:
     """The payload at `pos`: (extensions, vvvv, prefix bits). XOP keeps R and X in every mode, as objdump has it."""
     byte = code[pos] & 255

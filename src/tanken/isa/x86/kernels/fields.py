@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
 
-from tanken.base.native import kernel
+from tanken.base.native import bare
 from tanken.isa.x86 import layout as L
 
 COLUMNS = 10
 (C_ADDRESS, C_FORM, C_LENGTH, C_PREFIXES, C_SIZES, C_REGISTERS, C_MEMORY, C_DISPLACEMENT, C_IMMEDIATE, C_FAULT) = range(10)
 
 
-@kernel
+@bare
 def signed(code: Sequence[int], pos: int, size: int) -> int:
     """The little-endian signed integer of `size` bytes at `pos`."""
     value = code[pos + size - 1] & 255
@@ -25,7 +25,7 @@ def signed(code: Sequence[int], pos: int, size: int) -> int:
     return value
 
 
-@kernel
+@bare
 def resolve(size: int, osize: int, asize: int, vector: int, wide: int, mode: int) -> int:
     """The bytes that a size code means for this instruction."""
     if size < 100:
@@ -53,13 +53,13 @@ def resolve(size: int, osize: int, asize: int, vector: int, wide: int, mode: int
     return 2 * osize
 
 
-@kernel
+@bare
 def segment_of(byte: int) -> int:
     """The segment register that an override byte names: es cs ss ds fs gs."""
     return byte - 0x60 if byte >= 0x64 else (byte - 0x26) >> 3
 
 
-@kernel
+@bare
 def strange(out: MutableSequence[int], o: int, length: int, count: int, mask: int, mode: int, fault: int) -> int:
     """Fills the row for bytes that are no instruction; returns their length. `mask` has the prefixes to show."""
     out[o + C_FORM] = 0
@@ -74,13 +74,13 @@ def strange(out: MutableSequence[int], o: int, length: int, count: int, mask: in
     return length
 
 
-@kernel
+@bare
 def truncated(out: MutableSequence[int], o: int, count: int, mode: int) -> int:
     """The row where the bytes end inside an instruction: its first byte alone, a prefix by its name."""
     return strange(out, o, 1, 1 if count else 0, 1 if count else 0, mode, L.TRUNCATED)
 
 
-@kernel
+@bare
 def walk(T: Sequence[int], node: int, modrm: int, mode: int, prefix: int, data: int, osize: int, asize: int, rexb: int, wide: int, ll: int) -> int:
     """From the root of an opcode to a form, 0 if none fits."""
     while node > 0:
@@ -113,7 +113,7 @@ def walk(T: Sequence[int], node: int, modrm: int, mode: int, prefix: int, data: 
     return -node
 
 
-@kernel
+@bare
 def disp_scale(T: Sequence[int], form: int, bits: int, osize: int, asize: int, vector: int, wide: int, mode: int) -> int:
     """The N of disp8*N (SDM Vol. 2A, 2.7.5)."""
     element = T[L.FORMS + form * L.STRIDE + L.BROADCAST]
@@ -123,7 +123,7 @@ def disp_scale(T: Sequence[int], form: int, bits: int, osize: int, asize: int, v
     return size if size else 1
 
 
-@kernel
+@bare
 def bad_eats_prefix(T: Sequence[int], node: int, modrm: int) -> int:
     """Whether the walk to nowhere goes, in 64-bit mode, through a choice by prefix: then the prefix is not shown.
 
@@ -149,7 +149,7 @@ def bad_eats_prefix(T: Sequence[int], node: int, modrm: int) -> int:
     return 0
 
 
-@kernel
+@bare
 def numbered(T: Sequence[int], out: Sequence[int], o: int, form: int, i: int) -> int:
     """The number of operand `i`'s register, or of its vector index; -1 if it has none."""
     source = T[L.FORMS + form * L.STRIDE + L.SLOTS + L.SLOT * i + L.SOURCE]
@@ -163,7 +163,7 @@ def numbered(T: Sequence[int], out: Sequence[int], o: int, form: int, i: int) ->
     return (out[o + C_MEMORY] >> 8) & 255 if out[o + C_MEMORY] & L.SIB else -1
 
 
-@kernel
+@bare
 def clashes(T: Sequence[int], out: Sequence[int], o: int, form: int, i: int) -> int:
     """Whether operand `i` of a gather or tile instruction names the register, or index, that another operand names."""
     number = numbered(T, out, o, form, i)

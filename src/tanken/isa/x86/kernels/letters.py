@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
 
-from tanken.base.native import kernel
+from tanken.base.native import bare
 from tanken.base.wide import bit_length, copy16, load8, store8
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86 import names as N
@@ -16,7 +16,7 @@ from tanken.isa.x86.kernels.fields import C_PREFIXES, C_REGISTERS, C_SIZES, segm
 REGISTER_COUNT = N.REGISTER_COUNT
 
 
-@kernel
+@bare
 def put_word(B: Sequence[int], buf: MutableSequence[int], p: int, word: int) -> int:
     """Copies a word of `names.WORDS`."""
     at = N.WORDS_AT + word * N.WORD_SLOT
@@ -24,7 +24,7 @@ def put_word(B: Sequence[int], buf: MutableSequence[int], p: int, word: int) -> 
     return p + (B[at] & 255)
 
 
-@kernel
+@bare
 def put_register(B: Sequence[int], buf: MutableSequence[int], p: int, name: int, att: int) -> int:
     """Copies a register's name, with % in AT&T text."""
     letters = load8(B, (name + REGISTER_COUNT * att) * N.SLOT)
@@ -32,7 +32,7 @@ def put_register(B: Sequence[int], buf: MutableSequence[int], p: int, name: int,
     return p + (letters & 255)
 
 
-@kernel
+@bare
 def eight_digits(value: int) -> int:
     """The eight hexadecimal digits of a number of 32 bits as the bytes of a word, the first digit in the lowest."""
     x = (value >> 16) | (value & 0xFFFF) << 32
@@ -41,7 +41,7 @@ def eight_digits(value: int) -> int:
     return x + 0x3030303030303030 + ((x + 0x0606060606060606) >> 4 & 0x0101010101010101) * 39
 
 
-@kernel
+@bare
 def put_digits(buf: MutableSequence[int], p: int, value: int) -> int:
     """The hexadecimal digits of `value` without leading zeros, a negative one as 64 bits."""
     high = (value >> 32) & 0xFFFFFFFF
@@ -56,7 +56,7 @@ def put_digits(buf: MutableSequence[int], p: int, value: int) -> int:
     return p + digits
 
 
-@kernel
+@bare
 def put_hex(buf: MutableSequence[int], p: int, value: int, size: int) -> int:
     """0x and the unsigned digits of the low `size` bytes of `value`."""
     buf[p] = 48
@@ -64,7 +64,7 @@ def put_hex(buf: MutableSequence[int], p: int, value: int, size: int) -> int:
     return put_digits(buf, p + 2, value if size >= 8 else value & ((1 << (8 * size)) - 1))
 
 
-@kernel
+@bare
 def general(size: int, number: int, rex: int) -> int:
     """The name index of a general register of `size` bytes."""
     if size == 8:
@@ -76,7 +76,7 @@ def general(size: int, number: int, rex: int) -> int:
     return (N.BYTE_REX if rex else N.BYTE) * 32 + number
 
 
-@kernel
+@bare
 def register_name(file: int, size: int, number: int, rex: int, att: int) -> int:
     """The name index of register `number` of a file."""
     if file == L.R_GPR:
@@ -102,7 +102,7 @@ def register_name(file: int, size: int, number: int, rex: int, att: int) -> int:
     return N.TMM * 32 + (number & 7)
 
 
-@kernel
+@bare
 def put_rex(B: Sequence[int], buf: MutableSequence[int], p: int, byte: int) -> int:
     """rex, and behind a dot the letters of its bits."""
     p = put_word(B, buf, p, N.W_REX)
@@ -116,7 +116,7 @@ def put_rex(B: Sequence[int], buf: MutableSequence[int], p: int, byte: int) -> i
     return p
 
 
-@kernel
+@bare
 def hint_of(code: Sequence[int], pos: int, count: int) -> int:
     """The branch hint among the prefixes: 0x2e not taken, 0x3e taken, 0 where none or both stand there."""
     hint = 0
@@ -129,7 +129,7 @@ def hint_of(code: Sequence[int], pos: int, count: int) -> int:
     return hint
 
 
-@kernel
+@bare
 def repeat_word(byte: int, flags: int, locked: int, memory: int, last: int) -> int:
     """The name of the last F2 or of the last F3; `last` where the other does not follow it."""
     hle = memory and flags & L.F_HLE and (locked or flags & L.F_HLE_XCHG)
@@ -142,7 +142,7 @@ def repeat_word(byte: int, flags: int, locked: int, memory: int, last: int) -> i
     return N.W_XACQUIRE if hle else N.W_REPNZ
 
 
-@kernel
+@bare
 def prefix_word(byte: int, mode: int) -> int:
     """The name of a prefix byte by itself."""
     if byte == 0x66:
@@ -160,7 +160,7 @@ def prefix_word(byte: int, mode: int) -> int:
     return N.W_ES + segment_of(byte)
 
 
-@kernel
+@bare
 def put_prefixes(B: Sequence[int], code: Sequence[int], pos: int, out: Sequence[int], o: int, flags: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """The prefix bytes that selected nothing, in byte order, each followed by a space."""
     bits = out[o + C_PREFIXES]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
 
-from tanken.base.native import kernel
+from tanken.base.native import bare
 from tanken.base.wide import copy16, item
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86 import names as N
@@ -15,7 +15,7 @@ from tanken.isa.x86.kernels.fields import C_IMMEDIATE, C_PREFIXES, C_REGISTERS, 
 from tanken.isa.x86.kernels.letters import put_word
 
 
-@kernel
+@bare
 def letter(size: int, att: int) -> int:
     """The size letter: b w l q, in Intel text d for l."""
     if size == 1:
@@ -27,7 +27,7 @@ def letter(size: int, att: int) -> int:
     return 113
 
 
-@kernel
+@bare
 def put_piece(B: Sequence[int], buf: MutableSequence[int], p: int, at: int, length: int) -> int:
     """Copies letters."""
     copy16(buf, p, B, at)
@@ -36,7 +36,7 @@ def put_piece(B: Sequence[int], buf: MutableSequence[int], p: int, at: int, leng
     return p + length
 
 
-@kernel
+@bare
 def marked_letter(T: Sequence[int], out: Sequence[int], o: int, form: int, marker: int, att: int) -> int:
     """The letter that a marker stands for, 0 for none."""
     sizes = out[o + C_SIZES]
@@ -69,7 +69,7 @@ def marked_letter(T: Sequence[int], out: Sequence[int], o: int, form: int, marke
     return 115 if marker == L.K_WS else (100 if marker == L.K_WD else 104)
 
 
-@kernel
+@bare
 def put_marker(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, marker: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """What a marker of the mnemonic stands for, in this instruction."""
     if marker == L.K_PSEUDO:
@@ -85,7 +85,7 @@ def put_marker(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, f
     return p + (1 if character else 0)
 
 
-@kernel
+@bare
 def wrong_w(T: Sequence[int], out: Sequence[int], o: int, form: int) -> int:
     """Whether EVEX.W is not the one that the row wants."""
     flags = T[L.FORMS + form * L.STRIDE + L.FLAGS]
@@ -94,7 +94,7 @@ def wrong_w(T: Sequence[int], out: Sequence[int], o: int, form: int) -> int:
     return 1 if (1 if out[o + C_PREFIXES] & L.REX_W else 0) != (1 if flags & L.F_W_WANT else 0) else 0
 
 
-@kernel
+@bare
 def predicate(T: Sequence[int], form: int, imm: int) -> int:
     """The number of the predicate name that `imm` selects, -1 where the immediate is shown instead."""
     entry = T[L.FORMS + form * L.STRIDE + L.PSEUDO]
@@ -103,7 +103,7 @@ def predicate(T: Sequence[int], form: int, imm: int) -> int:
     return -1
 
 
-@kernel
+@bare
 def plain_evex(out: Sequence[int], o: int) -> int:
     """Whether nothing in the text shows that the encoding is EVEX."""
     bits = out[o + C_PREFIXES]
@@ -117,7 +117,7 @@ def plain_evex(out: Sequence[int], o: int) -> int:
     return 1
 
 
-@kernel
+@bare
 def put_marked(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """A name with markers."""
     h = L.FORMS + form * L.STRIDE + L.HEADS + att * L.HEAD
@@ -140,7 +140,7 @@ def put_marked(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, f
     return p
 
 
-@kernel
+@bare
 def put_name(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, flags: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """The name behind its mark {evex} or {vex}."""
     if flags & (L.F_TWIN | L.F_VEXMARK):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
 
-from tanken.base.native import kernel
+from tanken.base.native import bare
 from tanken.base.wide import item
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86 import names as N
@@ -16,7 +16,7 @@ from tanken.isa.x86.kernels.letters import general, put_hex, put_register, put_w
 from tanken.isa.x86.kernels.places import put_memory, put_segment, target
 
 
-@kernel
+@bare
 def keyword(size: int) -> int:
     """The word of Intel's `... PTR` for a memory operand of `size` bytes, -1 for none."""
     if size == 4:
@@ -40,14 +40,14 @@ def keyword(size: int) -> int:
     return N.W_OWORD if size == 17 else -1
 
 
-@kernel
+@bare
 def put_keyword(B: Sequence[int], buf: MutableSequence[int], p: int, size: int) -> int:
     """Intel's `... PTR ` for a memory operand of `size` bytes; nothing for 0."""
     word = keyword(size)
     return put_word(B, buf, p, word) if word >= 0 else p
 
 
-@kernel
+@bare
 def put_operand(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, flags: int, i: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """One operand."""
     slot = L.FORMS + form * L.STRIDE + L.SLOTS + L.SLOT * i
@@ -94,7 +94,7 @@ def put_operand(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, 
     return put_implied(T, B, out, o, slot, source, att, buf, p)
 
 
-@kernel
+@bare
 def put_other_register(
     B: Sequence[int], out: Sequence[int], o: int, flags: int, source: int, file: int, size: int, number: int, i: int, att: int, buf: MutableSequence[int], p: int
 ) -> int:
@@ -128,14 +128,14 @@ def put_other_register(
     return put_register(B, buf, p, register_name(file, size, number, bits & L.REX, att), att)
 
 
-@kernel
+@bare
 def not_distinct(registers: int) -> int:
     """Whether the register in reg is also the one in vvvv or rm."""
     reg = registers & 255
     return 1 if reg == (registers >> 16) & 255 or registers & L.RM_IS_REGISTER and reg == (registers >> 8) & 255 else 0
 
 
-@kernel
+@bare
 def put_rm_memory(
     T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, flags: int, slot: int, att: int, buf: MutableSequence[int], p: int
 ) -> int:
@@ -163,7 +163,7 @@ def put_rm_memory(
     return put_memory(T, B, out, o, form, att, buf, p)
 
 
-@kernel
+@bare
 def bad_place(flags: int, sizes: int, memory: int) -> int:
     """Whether the instruction does not take a memory operand of this kind."""
     if flags & L.F_MPX and (sizes >> 8) & 255 == 2 or flags & L.F_NO_RIP and memory & 255 == L.RIP:
@@ -171,7 +171,7 @@ def bad_place(flags: int, sizes: int, memory: int) -> int:
     return 1 if flags & (L.F_VSIB | L.F_TILE_SIB) and not memory & L.SIB else 0
 
 
-@kernel
+@bare
 def put_broadcast(
     T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, flags: int, size: int, att: int, buf: MutableSequence[int], p: int
 ) -> int:
@@ -202,7 +202,7 @@ def put_broadcast(
     return p
 
 
-@kernel
+@bare
 def put_implied(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, slot: int, source: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """Operands that stand in no ModRM byte: string and port operands, absolute offsets, far pointers, the shift count 1."""
     sizes = out[o + C_SIZES]
@@ -252,7 +252,7 @@ def put_implied(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, 
     return p + 1
 
 
-@kernel
+@bare
 def put_clash(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, i: int, buf: MutableSequence[int], p: int) -> int:
     """The mark of a register of a VEX gather or of a tile product that another operand names too."""
     if T[L.FORMS + form * L.STRIDE + L.FLAGS] & L.F_TILES and numbered(T, out, o, form, i) > 7:
@@ -260,7 +260,7 @@ def put_clash(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, fo
     return put_word(B, buf, p, N.W_OR_BAD) if clashes(T, out, o, form, i) else p
 
 
-@kernel
+@bare
 def put_decoration(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, i: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """The mask of an EVEX destination: {%k1}{z}."""
     mask = (out[o + C_REGISTERS] >> 24) & 7

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
 
-from tanken.base.native import kernel
+from tanken.base.native import bare
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86 import names as N
 from tanken.isa.x86.kernels.fields import C_ADDRESS, C_DISPLACEMENT, C_IMMEDIATE, C_LENGTH, C_MEMORY, C_PREFIXES, C_SIZES, resolve
@@ -16,7 +16,7 @@ from tanken.isa.x86.kernels.letters import put_digits, put_hex, put_register
 NO_INDEX, NO_INDEX_32 = 18, 19  # riz and eiz among the names of general registers
 
 
-@kernel
+@bare
 def put_segment(B: Sequence[int], buf: MutableSequence[int], p: int, segment: int, att: int) -> int:
     """A segment register and its colon."""
     p = put_register(B, buf, p, N.SEG * 32 + segment, att)
@@ -24,7 +24,7 @@ def put_segment(B: Sequence[int], buf: MutableSequence[int], p: int, segment: in
     return p + 1
 
 
-@kernel
+@bare
 def put_displacement(buf: MutableSequence[int], p: int, disp: int, plus: int) -> int:
     """A signed displacement; `plus` puts + before one that is not negative."""
     if disp < 0:
@@ -39,7 +39,7 @@ def put_displacement(buf: MutableSequence[int], p: int, disp: int, plus: int) ->
     return put_digits(buf, p + 2, disp)
 
 
-@kernel
+@bare
 def put_scale(buf: MutableSequence[int], p: int, letter: int, memory: int) -> int:
     """The scale of the index behind a comma or an asterisk."""
     buf[p] = letter
@@ -47,7 +47,7 @@ def put_scale(buf: MutableSequence[int], p: int, letter: int, memory: int) -> in
     return p + 2
 
 
-@kernel
+@bare
 def index_name(T: Sequence[int], out: Sequence[int], o: int, form: int, file: int) -> int:
     """The name of the index register, of riz or eiz where SIB names none, -1 where none is shown."""
     memory = out[o + C_MEMORY]
@@ -66,7 +66,7 @@ def index_name(T: Sequence[int], out: Sequence[int], o: int, form: int, file: in
     return -1
 
 
-@kernel
+@bare
 def put_memory(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, att: int, buf: MutableSequence[int], p: int) -> int:
     """The address of the memory operand, with its segment override."""
     memory = out[o + C_MEMORY]
@@ -127,7 +127,7 @@ def put_memory(T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, f
     return p + 1
 
 
-@kernel
+@bare
 def target(T: Sequence[int], out: Sequence[int], o: int, form: int) -> int:
     """Where a relative branch goes, masked as the mode and operand size say."""
     sizes = out[o + C_SIZES]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tanken.base.native import kernel
+from tanken.base.native import bare
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86.kernels.fields import segment_of
 
@@ -19,7 +19,7 @@ SEEN_DS = 1 << 16
 NO_MARKS = 0xFFFF
 
 
-@kernel
+@bare
 def scan(T: Sequence[int], code: Sequence[int], start: int, end: int, mode: int) -> tuple[int, int, int, int, int, int, int, int]:
     """The prefixes from `start` on: (outcome, count, bits, REX, marks, active segment, places of FWAIT, prefixes before the last FWAIT).
 
@@ -82,7 +82,7 @@ def scan(T: Sequence[int], code: Sequence[int], start: int, end: int, mode: int)
     return L.OK, count, bits, rex, marks, active, fwaits, fwait
 
 
-@kernel
+@bare
 def acting(code: Sequence[int], start: int, count: int, bits: int, marks: int, active: int, mode: int, flags: int, used: int, memory: int, wide: int) -> int:
     """The places of the prefixes other than REX that acted, as a mask.
 
@@ -114,7 +114,7 @@ def acting(code: Sequence[int], start: int, count: int, bits: int, marks: int, a
     return acted
 
 
-@kernel
+@bare
 def rex_acted(rex: int, wide: int, flags: int, used: int, modrm: int, is_register: int, opcode: int, misplaced: int) -> int:
     """Whether every bit of REX meant something; `misplaced` is a register where memory must be."""
     if rex == 0x40:

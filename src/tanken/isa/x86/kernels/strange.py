@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
 
-from tanken.base.native import kernel
+from tanken.base.native import bare
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86 import names as N
 from tanken.isa.x86.kernels.fields import C_ADDRESS, C_DISPLACEMENT, C_FAULT, C_FORM, C_LENGTH, C_MEMORY, C_PREFIXES, C_REGISTERS, C_SIZES
@@ -15,14 +15,14 @@ from tanken.isa.x86.kernels.letters import put_hex, put_prefixes, put_word
 from tanken.isa.x86.kernels.operands import put_decoration
 
 
-@kernel
+@bare
 def put_comment(B: Sequence[int], out: Sequence[int], o: int, buf: MutableSequence[int], p: int) -> int:
     """The comment with the address of a rip-relative operand."""
     p = put_word(B, buf, p, N.W_COMMENT)
     return put_hex(buf, p, out[o + C_ADDRESS] + out[o + C_LENGTH] + out[o + C_DISPLACEMENT], 8)
 
 
-@kernel
+@bare
 def put_strange(
     T: Sequence[int], B: Sequence[int], code: Sequence[int], pos: int, out: Sequence[int], o: int, att: int, comment: int, buf: MutableSequence[int], p: int
 ) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
 
-from tanken.base.native import kernel
+from tanken.base.native import bare
 from tanken.base.wide import item, store8
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86 import names as N
@@ -24,7 +24,7 @@ WIDTH = 7  # of the name with its prefixes and the space behind
 ROOM = 256  # bytes that a line takes at most, with what is clobbered behind it
 
 
-@kernel
+@bare
 def put_text(
     T: Sequence[int], B: Sequence[int], code: Sequence[int], pos: int, out: Sequence[int], o: int, att: int, comment: int, buf: MutableSequence[int], p: int
 ) -> int:
@@ -65,7 +65,7 @@ def put_text(
     return p
 
 
-@kernel
+@bare
 def rounding_word(out: Sequence[int], o: int, flags: int) -> int:
     """The word of a rounding mode or of suppressed exceptions, -1 where EVEX.b means none."""
     bits = out[o + C_PREFIXES]
@@ -77,7 +77,7 @@ def rounding_word(out: Sequence[int], o: int, flags: int) -> int:
     return N.W_RN + mode if flags & L.F_ER else N.W_SAE
 
 
-@kernel
+@bare
 def put_encoded_operands(
     T: Sequence[int], B: Sequence[int], out: Sequence[int], o: int, form: int, flags: int, last: int, att: int, buf: MutableSequence[int], p: int
 ) -> int:
@@ -117,7 +117,7 @@ def put_encoded_operands(
     return p
 
 
-@kernel
+@bare
 def text_run(
     T: Sequence[int], B: Sequence[int], code: Sequence[int], start: int, end: int, mode: int, address: int, att: int, comment: int, line: int,
     buf: MutableSequence[int], room: int, where: MutableSequence[int],
