@@ -19,6 +19,7 @@ import stat
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +27,7 @@ import tanken
 
 PACKAGE = Path(tanken.__file__).parent
 MARK = b"from tanken.base.native import "
+DIGEST = 16  # bytes of the check before what is stored
 OLD = 60 * 86400  # seconds after which an unused cache of another version is removed
 _held: list[int] = []
 
@@ -68,6 +70,34 @@ def is_own(path: Path) -> bool:
     """Whether `path` is a directory of this user's that nobody else may enter."""
     status = path.lstat()
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
+
+
+def stored(name: str, key: str, make: Callable[[], bytes]) -> bytes:
+    """What `make` made for this `key`, kept on disk under `name`; `key` is a hash of everything that decides it.
+
+    A damaged file, one of another key, or a folder that others may enter is as if nothing were there. Written whole or not at all.
+    """
+    path = root() / "made" / f"{name}-{key}"
+    try:
+        data = path.read_bytes() if is_own(path.parent) else b""
+    except OSError:
+        data = b""
+    if data and hashlib.blake2b(data[DIGEST:], digest_size=DIGEST).digest() == data[:DIGEST]:
+        return data[DIGEST:]
+    made = make()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if is_own(path.parent):
+            handle, temporary = tempfile.mkstemp(prefix=name, dir=path.parent)
+            with os.fdopen(handle, "wb") as file:
+                file.write(hashlib.blake2b(made, digest_size=DIGEST).digest() + made)
+            os.replace(temporary, path)
+            for other in path.parent.glob(f"{name}-*"):
+                if other != path and time.time() - other.stat().st_mtime > OLD:
+                    other.unlink()
+    except OSError:
+        pass  # it is made again next time
+    return made
 
 
 def _private() -> Path:

@@ -37,7 +37,8 @@ def state() -> str:
 
 def library_version(name: str) -> str:
     """The version of an installed library, found without importing it; "not installed"."""
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import PackageNotFoundError, version  # slow to load
+
 
     try:
         return version(name)

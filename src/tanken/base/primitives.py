@@ -58,6 +58,17 @@ def bit_length(typing: Any, word: Any) -> Any:
 
 
 @intrinsic
+def put(typing: Any, table: Any, index: Any, value: Any) -> Any:
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.gep(context.make_array(signature.args[0])(context, builder, arguments[0]).data, [arguments[1]])
+        narrow = pointer.type.pointee
+        builder.store(arguments[2] if narrow.width == 64 else builder.trunc(arguments[2], narrow), pointer)
+        return context.get_dummy_value()
+
+    return types.void(table, types.int64, types.int64), build
+
+
+@intrinsic
 def item(typing: Any, table: Any, index: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value = builder.load(builder.gep(context.make_array(signature.args[0])(context, builder, arguments[0]).data, [arguments[1]]))
@@ -66,4 +77,4 @@ def item(typing: Any, table: Any, index: Any) -> Any:
     return types.int64(table, types.int64), build
 
 
-PRIMITIVES: dict[str, Callable[..., Any]] = {"copy16": copy16, "store8": store8, "load8": load8, "bit_length": bit_length, "item": item}
+PRIMITIVES: dict[str, Callable[..., Any]] = {"copy16": copy16, "store8": store8, "load8": load8, "bit_length": bit_length, "item": item, "put": put}

@@ -36,6 +36,12 @@ def bit_length(word: int) -> int:
 
 
 @primitive
+def put(table: MutableSequence[int], index: int, value: int) -> None:
+    """`table[index] = value` for an index that is never negative."""
+    table[index] = value
+
+
+@primitive
 def item(table: Sequence[int], index: int) -> int:
     """`table[index]` for an index that is never negative."""
     return table[index]

@@ -11,7 +11,6 @@ import os
 import re
 import sys
 from bisect import bisect_right
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tanken.base import kinds
@@ -197,7 +196,7 @@ class Printer:
             if region.data:
                 self._data(region.address + first, region.code[first:last])
             else:
-                for inst in _instructions(region.code[first:last], region.address + first, mode):
+                for inst in listing.instructions(region.code[first:last], region.address + first, mode):
                     self.instruction(inst)
 
     def _data(self, address: int, data: bytes) -> None:
@@ -242,13 +241,6 @@ class Printer:
             return ""
         offset = address - self.addresses[at]
         return self.names[at] + (f"+{offset:#x}" if offset else "")
-
-
-def _instructions(code: bytes, address: int, mode: int) -> Iterator[Inst]:
-    from tanken.debug import listing
-
-    for start, end in listing.spans(code, mode):
-        yield from x86.disassemble(code[start:end], address + start, mode)
 
 
 def explanation(inst: Inst) -> str:

@@ -6,7 +6,6 @@ of an instruction, and what a symbol of type OBJECT covers is data.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,10 +13,9 @@ from tanken.base.errors import UnsupportedError
 from tanken.elf import Elf, Section, Symbol
 from tanken.elf import names as N
 from tanken.isa import x86
-from tanken.isa.architecture import Column
+from tanken.isa.x86.inst import Inst
+from tanken.isa.x86.kernels.text import zeros
 
-ZEROS = re.compile(rb"\0{8,}")
-CHUNK = 1 << 20  # bytes decoded at a time in search of boundaries
 LONGEST = 15  # bytes of an instruction
 MODES = {N.EM_X86_64: 64, N.EM_386: 32}
 
@@ -75,61 +73,17 @@ def regions(elf: Elf, section: Section) -> Iterator[Region]:
         yield Region(symbol.name, address, code[address - start : end - start], symbol.type == N.STT_OBJECT)
 
 
-def _skip(code: bytes, pos: int) -> int:
-    """How many zeros are left out at `pos`, the boundary of an instruction."""
-    if code[pos]:
-        return 0
-    end = pos
-    while end < len(code) and not code[end]:
-        end += 1
-    if end == len(code):
-        return end - pos if end - pos >= 8 or end - pos <= 2 else 0
-    return (end - pos) & ~3 if end - pos >= 8 else 0
-
-
-def spans(code: bytes, mode: int) -> Iterator[tuple[int, int]]:
-    """(start, end) of the stretches of `code` that are decoded."""
-    pos = known = search = 0  # `known` is the last boundary of an instruction that was found, so that nothing is decoded here twice
+def instructions(code: bytes, address: int, mode: int) -> Iterator[Inst]:
+    """The instructions of a region, without the zeros that objdump leaves out."""
+    pos = 0
     while pos < len(code):
-        if search <= pos:
-            skip = _skip(code, pos)
-            if skip:
-                pos += skip
-                continue
-            known = search = pos
-        low, high = _candidate(code, search)
-        if low < 0:
-            yield pos, len(code)
-            return
-        boundary = next((b for b in _boundaries(code, known, low, min(len(code), high + 16), mode) if b >= high or _skip(code, b)), high)
-        if boundary < high:
-            yield pos, boundary
-            pos = search = boundary
-        else:
-            known = search = boundary
-
-
-def _candidate(code: bytes, pos: int) -> tuple[int, int]:
-    """The next run of zeros that may be left out, (-1, -1) when there is none."""
-    found = ZEROS.search(code, pos)
-    if found:
-        return found.span()
-    tail = len(code) - len(code.rstrip(b"\0"))
-    return (max(pos, len(code) - tail), len(code)) if tail and pos < len(code) else (-1, -1)
-
-
-def _boundaries(code: bytes, start: int, low: int, end: int, mode: int) -> Iterator[int]:
-    """Where instructions begin, from `low` up to `end`, when one begins at `start`; memory stays bounded."""
-    while start < end:
-        stop = min(end, start + CHUNK)
-        found = x86.decode_array(code[start:stop], start, mode)[:, Column.ADDRESS]
-        if stop < end:  # the last ones may have been cut short
-            last = int(found[found <= stop - LONGEST][-1])
-            found = found[found < last]
-        else:
-            last = end
-        yield from (int(address) for address in found[found >= low])
-        start = last
+        left_out = zeros(code, pos, len(code))
+        if left_out:
+            pos += left_out
+            continue
+        inst = x86.decode(code[pos : pos + LONGEST + 1], address + pos, mode)
+        yield inst
+        pos += inst.length
 
 
 def plain_lines(elf: Elf, syntax: str, sections: list[Section], low: int, high: int) -> Iterator[bytes]:
@@ -143,6 +97,4 @@ def plain_lines(elf: Elf, syntax: str, sections: list[Section], low: int, high: 
             first, last = max(low - region.address, 0), min(high - region.address, len(region.code))
             if first >= last:
                 continue
-            code = region.code[first:last]
-            for start, end in spans(code, mode):
-                yield from x86.text_lines(code[start:end], region.address + first + start, mode, syntax, likely=total)
+            yield from x86.text_lines(region.code[first:last], region.address + first, mode, syntax, likely=total, skip=True)

@@ -16,7 +16,7 @@ class Column(IntEnum):
     """The int64 columns of a decoded instruction; an instruction set says how it packs those it packs."""
 
     ADDRESS = 0  # linear address of the first byte
-    FORM = 1  # number of the row of the opcode map, -1 where no row fits
+    FORM = 1  # number of the row of the opcode map, 0 where no row fits
     LENGTH = 2  # bytes, prefixes included
     PREFIXES = 3  # bits: which prefixes were met, and what they selected
     SIZES = 4  # bytes: operand, address, vector, mode

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tanken.debug import listing, oops
+from tanken.isa import x86
 
 
 @pytest.mark.parametrize(
@@ -27,22 +28,18 @@ from tanken.debug import listing, oops
     ],
     ids=lambda value: value.hex() if isinstance(value, bytes) else "",
 )
-def test_spans(code: bytes, spans: list[tuple[int, int]]) -> None:
-    assert list(listing.spans(code, 64)) == spans
+def test_zeros_left_out(code: bytes, spans: list[tuple[int, int]]) -> None:
+    covered = [at for start, end in spans for at in range(start, end)]
+    assert [at for inst in listing.instructions(code, 0, 64) for at in range(inst.address, inst.address + inst.length)] == covered
+    lines = b"".join(x86.text_lines(code, skip=True)).splitlines()
+    assert [int(line.split(b":")[0], 16) for line in lines] == [inst.address for inst in listing.instructions(code, 0, 64)]
 
 
 def test_zeros_inside_instructions_cost_linear_time() -> None:
     code = (b"\x48\xb8" + bytes(8)) * 2000 + b"\xc3"
     begin = time.process_time()
-    assert list(listing.spans(code, 64)) == [(0, len(code))]
+    assert sum(inst.length for inst in listing.instructions(code, 0, 64)) == len(code)
     assert time.process_time() - begin < 10
-
-
-def test_chunks_do_not_change_boundaries(monkeypatch: pytest.MonkeyPatch) -> None:
-    code = b"\x48\xb8" + bytes(range(1, 9)) + b"\x90\x48\x89\xe5" * 40
-    whole = list(listing._boundaries(code, 0, 0, len(code), 64))
-    monkeypatch.setattr(listing, "CHUNK", 33)
-    assert list(listing._boundaries(code, 0, 0, len(code), 64)) == whole
 
 
 def test_oops_begins_an_instruction_at_the_trap() -> None:

@@ -44,10 +44,15 @@ def _compiled() -> tuple[Any, Any, Any, Any]:
     return _COMPILED[0]
 
 
+def _signed(address: int) -> int:
+    """The address as 64 bits with a sign, as compiled code and NumPy hold it."""
+    return ((address + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)
+
+
 def decode_array(code: bytes | bytearray | memoryview, at: int = 0, mode: int = 64) -> NDArray[np.int64]:
     """All instructions of `code`, whose first byte stands at `at`: an array of shape (instructions, 10) of int64.
 
-    Column names stand in `isa.architecture.Column`; packing in `isa.x86.layout`. Raises UsageError for an unknown mode.
+    Addresses from 2**63 on are negative numbers there. Column names stand in `isa.architecture.Column`; packing in `isa.x86.layout`. Raises UsageError for an unknown mode.
     """
     import numpy as np
 
@@ -60,25 +65,25 @@ def decode_array(code: bytes | bytearray | memoryview, at: int = 0, mode: int = 
     while pos < len(data):
         if compiled:
             out = np.empty(rows_left * COLUMNS, dtype=np.int64)
-            n = compiled[0].decode_run(compiled[2], data, pos, len(data), size, at + pos, out, rows_left)
+            n = compiled[0].decode_run(compiled[2], data, pos, len(data), size, _signed(at + pos), out, rows_left)
         else:
             plain = [0] * (rows_left * COLUMNS)
-            n = decode_run(rows.tables().numbers, bytes(code), pos, len(data), size, at + pos, plain, rows_left)
+            n = decode_run(rows.tables().numbers, bytes(code), pos, len(data), size, _signed(at + pos), plain, rows_left)
             out = np.array(plain[: n * COLUMNS], dtype=np.int64)
         piece = out.reshape(-1, COLUMNS)[:n]
         pieces.append(piece)
-        pos = int(piece[-1, Column.ADDRESS] - at + piece[-1, Column.LENGTH])
+        pos = (int(piece[-1, Column.ADDRESS]) + int(piece[-1, Column.LENGTH]) - at) & ((1 << 64) - 1)
     return pieces[0] if len(pieces) == 1 else np.concatenate([np.empty((0, COLUMNS), dtype=np.int64), *pieces])
 
 
 def text_lines(
     code: bytes | bytearray | memoryview, at: int = 0, mode: int = 64, syntax: str = "intel",
-    comment: bool = False, address: bool = True, likely: int = 0,
+    comment: bool = False, address: bool = True, likely: int = 0, skip: bool = False,
 ) -> Iterator[bytes]:  # fmt: skip
     """The text of all instructions of `code` in pieces of whole lines: `401000:<tab>text`, without address if not wanted.
 
     `comment` adds the address of rip-relative operands. Memory stays bounded whatever the length of `code`.
-    `likely` says how many bytes the caller will print in all, when it hands them over in small pieces.
+    `skip` leaves out runs of zeros as objdump does. `likely` says how many bytes the caller will print in all, when it hands them over in small pieces.
     """
     size, att = mode_bytes(mode), SYNTAXES[syntax]
     pos = 0
@@ -88,12 +93,12 @@ def text_lines(
 
         data, buf, where = np.frombuffer(code, dtype=np.uint8), np.empty(CHUNK, dtype=np.uint8), np.zeros(2 + COLUMNS, dtype=np.int64)
         while pos < len(data):
-            n = compiled[1].text_run(compiled[2], compiled[3], data, pos, len(data), size, at + pos, att, comment, address, buf, CHUNK, where)
+            n = compiled[1].text_run(compiled[2], compiled[3], data, pos, len(data), size, _signed(at + pos), att, comment, address, skip, buf, CHUNK, where)
             yield buf[:n].tobytes()
             pos = int(where[0])
         return
     data_bytes, plain_buf, plain_where = bytes(code), bytearray(1 << 14), [0] * (2 + COLUMNS)
     while pos < len(data_bytes):
-        n = text_run(*rows.tables(), data_bytes, pos, len(data_bytes), size, at + pos, att, comment, address, plain_buf, 1 << 14, plain_where)
+        n = text_run(*rows.tables(), data_bytes, pos, len(data_bytes), size, _signed(at + pos), att, comment, address, skip, plain_buf, 1 << 14, plain_where)
         yield bytes(plain_buf[:n])
         pos = plain_where[0]

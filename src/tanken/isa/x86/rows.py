@@ -1,34 +1,53 @@
 """The rows of the opcode map in memory: read once, compiled to tables, looked up by form, mnemonic or encoding.
 
-The map is `opcodes.map` beside this file; its head comment defines the format.
+The map is `opcodes.map` beside this file; its head comment defines the format. Compiled tables are kept on disk, since a short command would spend
+most of its time on them.
 """
 
 from __future__ import annotations
 
+import hashlib
+from array import array
 from functools import cache
 from importlib.resources import files
 
+from tanken.base.cache import stored
 from tanken.isa.x86 import layout as L
-from tanken.isa.x86.tables import Form, Tables, build, mnemonics, plain
+from tanken.isa.x86.tables import Form, Tables, build, mnemonics, plain, understand
 from tanken.notation.map import MapRow, parse_map
 
 MAP = "opcodes.map"
+SOURCES = (("tanken.isa.x86", "tables.py"), ("tanken.isa.x86", "layout.py"), ("tanken.isa.x86", "names.py"), ("tanken.isa.x86", "notation.py"),
+           ("tanken.notation", "map.py"), ("tanken.isa.x86", MAP))  # fmt: skip
 
 
 @cache
-def _compiled() -> tuple[list[Form], Tables]:
-    text = (files("tanken.isa.x86") / MAP).read_text(encoding="utf-8")
-    return build(parse_map(text, MAP), MAP)
+def _rows() -> list[MapRow]:
+    return list(parse_map((files("tanken.isa.x86") / MAP).read_text(encoding="utf-8"), MAP))
 
 
+@cache
 def forms() -> list[Form]:
     """All forms; form number n stands at index n - 1."""
-    return _compiled()[0]
+    return understand(_rows(), MAP)
 
 
+def _packed() -> bytes:
+    numbers, letters = build(_rows(), MAP)[1]
+    return len(numbers).to_bytes(8, "little") + array("q", numbers).tobytes() + letters
+
+
+@cache
 def tables() -> Tables:
     """The decoder's tables as lists."""
-    return _compiled()[1]
+    digest = hashlib.blake2b(digest_size=12)
+    for package, name in SOURCES:
+        digest.update((files(package) / name).read_bytes())
+    packed = stored("x86-tables", digest.hexdigest(), _packed)
+    end = 8 + 8 * int.from_bytes(packed[:8], "little")
+    numbers = array("q")
+    numbers.frombytes(packed[8:end])
+    return Tables(numbers.tolist(), packed[end:])
 
 
 def record(form: int, field: int) -> int:

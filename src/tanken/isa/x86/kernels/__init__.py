@@ -3,5 +3,5 @@
 Order of reading: `fields`, `prefixes`, `encoded`, `address`, `decoder` make the row; `letters`, `places`, `names`, `operands`, `strange`, `text` print it.
 """
 
-DECODER = tuple(f"{__name__}.{name}" for name in ("fields", "prefixes", "encoded", "address", "decoder"))
-TEXT = ("tanken.base.wide", *DECODER, *(f"{__name__}.{name}" for name in ("letters", "places", "names", "operands", "strange", "text")))
+DECODER = ("tanken.base.wide", *(f"{__name__}.{name}" for name in ("fields", "prefixes", "encoded", "address", "decoder")))
+TEXT = (*DECODER, *(f"{__name__}.{name}" for name in ("letters", "places", "names", "operands", "strange", "text")))

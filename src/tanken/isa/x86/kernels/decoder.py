@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import MutableSequence, Sequence
 
 from tanken.base.native import bare
+from tanken.base.wide import item, put
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86.kernels.address import memory
 from tanken.isa.x86.kernels.encoded import EXT_B, EXT_EVEX, EXT_R, EXT_R2, EXT_W, EXT_X, fields, kind_of, payload_size, table_of
@@ -168,14 +169,14 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
 
     `mode` is the default operand size's mode in bytes (2, 4 or 8); `address` is that of the first byte.
     """
-    out[o + C_ADDRESS] = address
+    put(out, o + C_ADDRESS, address)
     count, bits, rex, marks, active, fwaits, fwait = 0, 0, 0, NO_MARKS, -1, 0, -1
-    if T[(256 if mode == 8 else 0) + (code[start] & 255)] != L.P_NONE:
+    if item(T, (256 if mode == 8 else 0) + item(code, start)) != L.P_NONE:
         outcome, count, bits, rex, marks, active, fwaits, fwait = scan(T, code, start, end, mode)
         if outcome != L.OK:
             return broken_start(out, o, outcome, count, fwaits, mode)
     pos = start + count
-    opcode = code[pos] & 255
+    opcode = item(code, pos)
     if fwait >= 0 and (opcode < 0xD8 or opcode > 0xDF):
         return lone_fwait(T, out, o, fwait, fwaits, mode)
     shown = (1 << count) - 1
@@ -192,19 +193,19 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     if opcode == 0x0F:
         if pos >= end:
             return truncated(out, o, count, mode)
-        opcode = (code[pos] & 255) + 0x100
+        opcode = item(code, pos) + 0x100
         pos += 1
         if opcode == 0x138 or opcode == 0x13A:
             if pos >= end:
                 return truncated(out, o, count, mode)
-            opcode = (code[pos] & 255) + (0x200 if opcode == 0x138 else 0x300)
+            opcode = item(code, pos) + (0x200 if opcode == 0x138 else 0x300)
             pos += 1
     elif opcode == 0xC5 or opcode == 0xC4 or opcode == 0x62 or opcode == 0x8F:
         if pos >= end:
             return truncated(out, o, count, mode)
-        encoded = kind_of(opcode, code[pos] & 255, mode)
+        encoded = kind_of(opcode, item(code, pos), mode)
         if encoded:
-            table = table_of(opcode, code[pos] & 255)
+            table = table_of(opcode, item(code, pos))
             behind = pos + payload_size(opcode)
             if encoded == L.XOP and code[pos] & 31 > 15:
                 return strange(out, o, count + 1, count, shown, mode, L.BAD_MAP)
@@ -215,14 +216,14 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
             if table == 0:
                 return strange(out, o, count + 1, count, shown & ~unshown, mode, L.BAD_MAP)
             if opcode == 0x62 and code[pos + 1] & 4 == 0:
-                return strange(out, o, count + 2, count, shown & ~unshown if code[pos + 1] & 255 < 128 else shown, mode, L.BAD_RESERVED)
+                return strange(out, o, count + 2, count, shown & ~unshown if item(code, pos + 1) < 128 else shown, mode, L.BAD_RESERVED)
             extensions, vvvv, more = fields(code, pos, opcode, mode)
             bits |= more
-            opcode = (code[behind] & 255) + table * 256
+            opcode = item(code, behind) + table * 256
             pos = behind + 1
 
     # Sizes, then the row.
-    known = T[L.MODRM + opcode]
+    known = item(T, L.MODRM + opcode)
     if encoded:
         known = 1 if opcode & 255 != 0x77 or opcode >> 8 != L.VEX_MAPS[0] else known
     elif opcode >= 0x200 or opcode == 0x10F:
@@ -234,7 +235,7 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     if known:
         if pos >= end:
             return truncated(out, o, count, mode)
-        modrm = code[pos] & 255
+        modrm = item(code, pos)
         if modrm & 7 == 4 and modrm < 0xC0 and asize != 2 and pos + 1 >= end and opcode & ~7 != 0x120:
             return truncated(out, o, count, mode)
     ll = (bits >> L.LL_SHIFT) & 3
@@ -257,10 +258,10 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     form = 0
     if opcode != 0x10F:
         if ll < 3:
-            form = walk(T, T[L.ROOTS + opcode], modrm, mode, prefix, data, osize, asize, extensions & EXT_B, wide, ll)
+            form = walk(T, item(T, L.ROOTS + opcode), modrm, mode, prefix, data, osize, asize, extensions & EXT_B, wide, ll)
         if form == 0:
             return no_row(T, code, start, pos, end, out, o, opcode, modrm, mode, prefix, data, osize, asize, extensions, ll, raw, bits, count, shown, marks)
-    flags = T[L.FORMS + form * L.STRIDE + L.FLAGS]
+    flags = item(T, L.FORMS + form * L.STRIDE + L.FLAGS)
     if known:
         pos += 1
     is_register = 1 if modrm >= 0xC0 else 0
@@ -287,9 +288,9 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
         # 3DNow!: the opcode is the byte behind the operands.
         if cursor >= end:
             return truncated(out, o, count, mode)
-        form = -T[L.ROOTS + 0x400 + (code[cursor] & 255)]
+        form = -item(T, L.ROOTS + 0x400 + (item(code, cursor)))
         cursor += 1
-        flags = T[L.FORMS + form * L.STRIDE + L.FLAGS] | L.F_MODRM
+        flags = item(T, L.FORMS + form * L.STRIDE + L.FLAGS) | L.F_MODRM
         if data:
             flags |= L.F_EAT_66 | L.F_R | L.F_B
     if flags & L.F_MODRM:
@@ -307,7 +308,7 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
             fault = L.NEEDS_REGISTER
             cursor = first
     value = 0
-    kind = T[L.FORMS + form * L.STRIDE + L.IMMEDIATE]
+    kind = item(T, L.FORMS + form * L.STRIDE + L.IMMEDIATE)
     if kind:
         size = immediate_size(kind, osize, asize)
         if cursor + size > end:
@@ -321,7 +322,7 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
         if length > FETCHED:
             return truncated(out, o, count, mode)
         refused = L.BAD_VVVV if raw and not flags & L.F_VVVV else L.BAD_ZEROING
-        return strange(out, o, count + (3 if code[first - 1] & 255 == 0xC5 else (5 if encoded == L.EVEX else 4)), count, 0, mode, refused)
+        return strange(out, o, count + (3 if item(code, first - 1) == 0xC5 else (5 if encoded == L.EVEX else 4)), count, 0, mode, refused)
 
     # Which prefixes acted: the others are shown.
     if count:
@@ -360,18 +361,18 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
         if is_register and extensions & EXT_X:
             rm |= 16
     bits |= (L.REX if rex else 0) | wide << 22 | (extensions & EXT_R) << 21 | (extensions & EXT_X) << 23 | rexb << 25
-    out[o + C_FORM] = form
-    out[o + C_LENGTH] = length
-    out[o + C_PREFIXES] = bits | shown | (count << L.PREFIX_COUNT_SHIFT)
-    out[o + C_SIZES] = osize | (asize << 8) | (vector << 16) | (mode << 24)
-    out[o + C_REGISTERS] = reg | (rm << 8) | (vvvv << 16) | (extensions >> 8 & 7) << 24 | (L.RM_IS_REGISTER if is_register else 0)
-    out[o + C_MEMORY] = packed
-    out[o + C_DISPLACEMENT] = displacement
-    out[o + C_IMMEDIATE] = value
-    out[o + C_FAULT] = fault
+    put(out, o + C_FORM, form)
+    put(out, o + C_LENGTH, length)
+    put(out, o + C_PREFIXES, bits | shown | (count << L.PREFIX_COUNT_SHIFT))
+    put(out, o + C_SIZES, osize | (asize << 8) | (vector << 16) | (mode << 24))
+    put(out, o + C_REGISTERS, reg | (rm << 8) | (vvvv << 16) | (extensions >> 8 & 7) << 24 | (L.RM_IS_REGISTER if is_register else 0))
+    put(out, o + C_MEMORY, packed)
+    put(out, o + C_DISPLACEMENT, displacement)
+    put(out, o + C_IMMEDIATE, value)
+    put(out, o + C_FAULT, fault)
     if flags & (L.F_GATHER | L.F_TILES) and encoded == L.VEX and fault == L.OK:
         if clashes(T, out, o, form, 0) or clashes(T, out, o, form, 1):
-            out[o + C_FAULT] = L.BAD_INDEX
+            put(out, o + C_FAULT, L.BAD_INDEX)
     return length
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import MutableSequence, Sequence
 
 from tanken.base.native import bare
+from tanken.base.wide import item
 from tanken.isa.x86 import layout as L
 
 COLUMNS = 10
@@ -17,11 +18,11 @@ COLUMNS = 10
 @bare
 def signed(code: Sequence[int], pos: int, size: int) -> int:
     """The little-endian signed integer of `size` bytes at `pos`."""
-    value = code[pos + size - 1] & 255
+    value = item(code, pos + size - 1)
     if value >= 128:
         value -= 256
     for i in range(size - 2, -1, -1):
-        value = (value << 8) | (code[pos + i] & 255)
+        value = (value << 8) | item(code, pos + i)
     return value
 
 
@@ -84,7 +85,7 @@ def truncated(out: MutableSequence[int], o: int, count: int, mode: int) -> int:
 def walk(T: Sequence[int], node: int, modrm: int, mode: int, prefix: int, data: int, osize: int, asize: int, rexb: int, wide: int, ll: int) -> int:
     """From the root of an opcode to a form, 0 if none fits."""
     while node > 0:
-        kind = T[node]
+        kind = item(T, node)
         if kind == L.N_REG:
             pick = (modrm >> 3) & 7
         elif kind == L.N_PREFIX:
@@ -109,7 +110,7 @@ def walk(T: Sequence[int], node: int, modrm: int, mode: int, prefix: int, data: 
             pick = 1 if data else 0
         else:
             pick = 1 if (modrm & 0xC7) == 5 else 0
-        node = T[node + 1 + pick]
+        node = item(T, node + 1 + pick)
     return -node
 
 

@@ -12,7 +12,7 @@ from tanken.base.wide import item, store8
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86 import names as N
 from tanken.isa.x86.kernels.decoder import decode_one
-from tanken.isa.x86.kernels.fields import C_FAULT, C_FORM, C_IMMEDIATE, C_MEMORY, C_PREFIXES, C_REGISTERS
+from tanken.isa.x86.kernels.fields import C_FAULT, C_FORM, C_IMMEDIATE, C_MEMORY, C_PREFIXES, C_REGISTERS, COLUMNS
 from tanken.isa.x86.kernels.letters import hint_of, put_digits, put_prefixes, put_word
 from tanken.isa.x86.kernels.names import predicate, put_name
 from tanken.isa.x86.kernels.operands import put_clash, put_decoration, put_operand
@@ -118,25 +118,48 @@ def put_encoded_operands(
 
 
 @bare
+def zeros(code: Sequence[int], pos: int, end: int) -> int:
+    """How many zeros objdump leaves out at `pos`, the boundary of an instruction, when the symbol's bytes end at `end`.
+
+    Eight or more, a multiple of four when others follow; at the end one or two too.
+    """
+    if item(code, pos):
+        return 0
+    behind = pos + 1
+    while behind < end and item(code, behind) == 0:
+        behind += 1
+    count = behind - pos
+    if behind == end:
+        return count if count >= 8 or count <= 2 else 0
+    return count & ~3 if count >= 8 else 0
+
+
+@bare
 def text_run(
-    T: Sequence[int], B: Sequence[int], code: Sequence[int], start: int, end: int, mode: int, address: int, att: int, comment: int, line: int,
+    T: Sequence[int], B: Sequence[int], code: Sequence[int], start: int, end: int, mode: int, address: int, att: int, comment: int, line: int, skip: int,
     buf: MutableSequence[int], room: int, where: MutableSequence[int],
 ) -> int:  # fmt: skip
     """Decodes and prints from `start` until `end` or until `buf` (of `room` bytes) is nearly full.
 
     Each instruction makes a line: its address in hexadecimal, colon and tab where `line` is set, text, newline.
-    `where[0]` becomes the position reached, `where[1]` the instructions printed; a row is kept behind them. Returns the bytes written.
+    `skip` leaves zeros out as objdump does. `where[0]` becomes the position reached, `where[1]` the instructions printed; a row is kept behind them. Returns the bytes written.
     """
     pos = start
     n = 0
     p = 0
+    o = len(where) - COLUMNS  # no literal, for which Numba would compile the decoder a second time
     while pos < end and p + ROOM < room:
-        length = decode_one(T, code, pos, end, mode, address + pos - start, where, 2)
+        if skip:
+            left_out = zeros(code, pos, end)
+            if left_out:
+                pos += left_out
+                continue
+        length = decode_one(T, code, pos, end, mode, address + pos - start, where, o)
         if line:
             p = put_digits(buf, p, address + pos - start)
             store8(buf, p, COLON_TAB)
             p += 2
-        p = put_text(T, B, code, pos, where, 2, att, comment, buf, p)
+        p = put_text(T, B, code, pos, where, o, att, comment, buf, p)
         buf[p] = 10
         p += 1
         pos += length
