@@ -13,7 +13,6 @@ import atexit
 import fcntl
 import hashlib
 import os
-import platform
 import shutil
 import stat
 import sys
@@ -52,6 +51,8 @@ def sources_hash() -> str:
 
 
 def _processor() -> str:
+    import platform
+
     try:
         text = Path("/proc/cpuinfo").read_text(errors="replace")
     except OSError:

@@ -5,10 +5,8 @@ A record is a dataclass that inherits `Record`; the JSON shape is that of RFC 82
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from html import escape
 from typing import Any, ClassVar
 
 
@@ -29,6 +27,8 @@ def jsonable(value: Any) -> Any:
 
 def json_line(value: Any) -> str:
     """`value` as one line of JSON."""
+    import json  # here, as `html` below: a command that prints neither starts earlier
+
     return json.dumps(jsonable(value), ensure_ascii=False, separators=(", ", ": "))
 
 
@@ -60,5 +60,7 @@ class Record:
         return json_line(self)
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(_short(value, 16 if name in self.HEX else 10))}</td></tr>" for name, value in self.items())
         return f"<table><caption>{escape(type(self).__name__)}</caption>{rows}</table>"

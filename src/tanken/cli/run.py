@@ -15,7 +15,6 @@ from typing import TextIO
 
 from tanken.base import kinds
 from tanken.base.errors import InputError, UsageError
-from tanken.cli.fonts import run as font
 from tanken.engine.generated import Generated
 from tanken.engine.memory import AddressSpace
 from tanken.engine.reference import Interpreter
@@ -62,6 +61,8 @@ def find(name: str) -> str:
 def run(options: argparse.Namespace) -> int:
     """Run the program; its exit status, 128 + n where a signal ended it. A font's glyph is a program too (`cli.fonts.run`)."""
     if os.path.isfile(options.program) and (thing := kinds.recognise(options.program)).kind.name == "font":
+        from tanken.cli.fonts import run as font
+
         return font.run(thing, [*options.words, *(["--trace"] if options.trace else []), *(["--json"] if options.json else [])])
     signals.start()
     words = [os.fsencode(word) for word in (options.program, *options.words)]

@@ -51,7 +51,7 @@ def run(command: list[str], line: str, place: Path, path: Path) -> tuple[bytes, 
     place.mkdir()
     prepare(place)
     environment = {"PATH": str(path), "PYTHONPATH": str(ROOT / "src"), "TZ": "UTC", "HOME": "/", "TANKEN_CACHE": str(root())}
-    done = subprocess.run([*command, BUSYBOX, "sh", "-c", line], cwd=place, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    done = subprocess.run([*command, BUSYBOX, "sh", "-c", line], cwd=place, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=170)
     return done.stdout, done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 

@@ -28,12 +28,14 @@ def multiply(a: int, b: int) -> int:
     return result
 
 
-def inverse(a: int) -> int:
-    """In GF(2^8), that of 0 being 0: a to the power of 254."""
-    result = 1
-    for _ in range(254):
-        result = multiply(result, a)
-    return result if a else 0
+def _inverses() -> list[int]:
+    """In GF(2^8), that of 0 being 0: 3 is a generator, and its power n is the inverse of its power 255 - n (FIPS 197, 4.2)."""
+    powers, found = [1], [0] * 256
+    while len(powers) < 255:
+        powers.append(multiply(powers[-1], 3))
+    for n, power in enumerate(powers):
+        found[power] = powers[-n % 255]
+    return found
 
 
 def affine(a: int, matrix: int, constant: int) -> int:
@@ -41,7 +43,7 @@ def affine(a: int, matrix: int, constant: int) -> int:
     return sum(((matrix >> 56 - 8 * bit & 255 & a).bit_count() & 1) << bit for bit in range(8)) ^ constant
 
 
-INVERSES = [inverse(a) for a in range(256)]
+INVERSES = _inverses()
 SBOX = bytes(affine(inverted, 0xF1E3C78F1F3E7CF8, 0x63) for inverted in INVERSES)
 SBOX_INVERSE = bytes(SBOX.index(a) for a in range(256))
 TIMES = {factor: bytes(multiply(a, factor) for a in range(256)) for factor in (1, 2, 3, 9, 11, 13, 14)}
