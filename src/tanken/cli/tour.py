@@ -35,7 +35,7 @@ STEPS = (
     Step("The table itself: a mnemonic and all its rows, with what they do to the flags", ("show", "x86:aad")),
     Step("A program of this machine in our own kernel: system calls, files and memory are Python", ("run", "busybox", "echo", "hello from inside"), "busybox"),
     Step("The same with a shell", ("run", "busybox", "sh", "-c", "for i in 1 2 3; do echo $i; done"), "busybox"),
-    Step("A dynamically linked program, with ld.so and libc as they are on this machine", ("run", "/bin/date", "-u", "-d", "@0"), "date"),
+    Step("A dynamically linked program, with ld.so and libc as they are on this machine", ("run", "date", "-u", "-d", "@0"), "date"),
     Step("What this stands on", ("info",)),
 )
 
