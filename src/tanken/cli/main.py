@@ -23,6 +23,7 @@ VERBS = {
     "disc": ("tanken.cli.disc", "press synthetic discs, plan copies"),
     "run": ("tanken.cli.run", "run a program"),
     "check": ("tanken.cli.check", "a thing against its specification"),
+    "font": ("tanken.cli.font", "make malformed fonts, assemble charstrings"),
     "telnet": ("tanken.cli.telnet", "TELNET: connect to a host, serve a program"),
     "tour": ("tanken.cli.tour", "a walk through the parts"),
     "info": ("tanken.cli.info", "version, native code, cache folder"),

@@ -27,7 +27,19 @@ def _x86_text() -> None:
             pass
 
 
-WARM = (("x86 decoder", _x86_decoder), ("x86 text", _x86_text))
+def _font_machines() -> None:
+    """The executor, the proof and the filling of charstrings, by a font that is nothing but large enough."""
+    from tanken.font import builder, hostile, outlines, program, raster, verifier
+    from tanken.font.cff import Cff
+
+    recipe = hostile.glyph("100 hmoveto 5 5 rlineto endchar")
+    table = Cff(builder.cff(recipe) + bytes(program.SMALL))
+    made = program.arrays(table)
+    verifier.Proof(made)
+    raster.Rasteriser(16, 1000).fill(outlines.Executor(made).outlines(0, made.glyphs))
+
+
+WARM = (("font machines", _font_machines), ("x86 decoder", _x86_decoder), ("x86 text", _x86_text))
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from tanken.base.native import kernel
 from tanken.isa.charstring.kernel import CLOSE, CURVE, GLYPH_COLUMNS, LINE, MOVE, OPS_END, XY_END
 
-FLATNESS = 0.05  # pixels between a curve and its chords
+FLATNESS = 0.02  # pixels between a curve and its chords
 MAX_CHORDS = 256
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tanken.base import native
 from tanken.base.progress import Event, Progress, silent
 from tanken.font.limits import RUN, Limits
-from tanken.font.program import Program
+from tanken.font.program import Program, compiled, listed
 from tanken.isa.charstring import kernel
 from tanken.isa.charstring.kernel import (
     AT,
@@ -109,26 +109,41 @@ def _call(run: Any, program: Program, first: int, last: int, limits: Any, room: 
     return done
 
 
-def one(program: Program, gid: int, limits: Limits = RUN) -> Outline:
-    """One glyph, in plain Python; `program` may be lazy."""
-    size = 4096
+Plain = tuple[list[int], list[int], list[int]]  # operators, coordinates, columns
+
+
+def _plain(program: Program, gid: int, limits: list[int], seen: tuple[Any, Any] = ([0], [0]), watched: bool = False) -> Plain:
+    """One glyph, in plain Python."""
+    size = 1024
     while True:
         ops, xy, row = [0] * size, [0] * (3 * size), [0] * GLYPH_COLUMNS
         room = [0] * 1024, [0] * 256, [0] * 65
-        if _call(kernel.run, program, gid, gid + 1, limits.numbers(), room, (ops, xy, row), ([0], [0]), False) > gid:
-            return _outline(gid, ops[: row[OPS_END]], xy[: row[XY_END]], row)
+        before = tuple(list(part) for part in seen) if watched else ()
+        if _call(kernel.run, program, gid, gid + 1, limits, room, (ops, xy, row), seen, watched) > gid:
+            return ops[: row[OPS_END]], xy[: row[XY_END]], row
+        for part, old in zip(seen, before, strict=bool(before)):
+            part[:] = old
         size *= 4
 
 
+def one(program: Program, gid: int, limits: Limits = RUN) -> Outline:
+    """One glyph, in plain Python; `program` may be lazy."""
+    return _outline(gid, *_plain(program, gid, limits.numbers()))
+
+
 class Executor:
-    """Runs glyphs of a program in bulk; `reached` and `histogram` are filled where `watched` is set."""
+    """Runs glyphs of a program in bulk; `reached` and `histogram` are filled where `watched` is set.
+
+    A small font is run in plain Python, which is done before a compiler would be.
+    """
 
     def __init__(self, program: Program, limits: Limits = RUN, watched: bool = False) -> None:
         import numpy as np
 
-        compiled = native.twin(KERNEL)
-        self.run = compiled.run if compiled else kernel.run
-        self.program, self.watched = program, watched
+        twin = native.twin(KERNEL) if compiled(program) else None
+        self.native = twin is not None
+        self.run = twin.run if twin else kernel.run
+        self.program, self.watched = program if twin else listed(program), watched
         self.limits = np.asarray(limits.numbers(), np.int64)
         self.room = np.zeros(1024, np.int64), np.zeros(256, np.int64), np.zeros(65, np.int64)
         self.reached = np.zeros(len(program.global_starts) + len(program.local_starts) if watched else 1, np.int64)
@@ -144,6 +159,8 @@ class Executor:
         """The outlines of glyphs `first` to `last`; arrays that are too small are made larger and the rest is run again."""
         import numpy as np
 
+        if not self.native:
+            return self._plainly(first, last)
         size = max(len(self.buffers[0]), 64 * (last - first))
         if size > len(self.buffers[0]):
             self.buffers = self._buffers(size)
@@ -163,6 +180,21 @@ class Executor:
             larger = self._buffers(2 * len(ops))
             larger[0][:ops_end], larger[1][:xy_end] = ops[:ops_end], xy[:xy_end]
             self.buffers = larger
+
+    def _plainly(self, first: int, last: int) -> Outlines:
+        import numpy as np
+
+        ops, xy, rows = list[int](), list[int](), list[list[int]]()
+        limits: list[int] = self.limits.tolist()
+        seen: tuple[list[int], list[int]] = self.reached.tolist(), self.histogram.tolist()
+        for gid in range(first, last):
+            more_ops, more_xy, row = _plain(self.program, gid, limits, seen, self.watched)
+            ops += more_ops
+            xy += more_xy
+            row[OPS_END], row[XY_END] = len(ops), len(xy)
+            rows.append(row)
+        self.reached[:], self.histogram[:] = seen
+        return Outlines(first, np.asarray(ops, np.uint8), np.asarray(xy, np.int32), np.asarray(rows, np.int64).reshape(-1, GLYPH_COLUMNS))
 
     def chunks(self, first: int = 0, last: int | None = None, progress: Progress = silent) -> Iterator[Outlines]:
         """All glyphs, so many at a time; the arrays of one piece are written over by the next."""

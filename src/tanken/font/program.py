@@ -6,9 +6,10 @@ Adobe Technical Notes 5176 and 5177; one charstring alone needs no NumPy.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from tanken.base import native
 from tanken.font.index import Index
 
 if TYPE_CHECKING:
@@ -56,6 +57,20 @@ class Program:
     def glyphs(self) -> int:
         """How many charstrings there are."""
         return len(self.starts)
+
+
+SMALL = 1 << 17  # bytes of a table: below this plain Python is done before a compiler would be
+
+
+def compiled(program: Program) -> bool:
+    """Whether native code is worth its loading for this program."""
+    return len(program.data) >= SMALL and native.available()
+
+
+def listed(program: Program) -> Program:
+    """The program with lists in place of arrays: what plain Python is fastest with."""
+    parts = {item.name: getattr(program, item.name) for item in fields(program)}
+    return Program(**{name: value.tolist() if hasattr(value, "tolist") and name != "data" else value for name, value in parts.items()} | {"data": bytes(program.data)})
 
 
 def fixed(value: float) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tanken.base import native
 from tanken.base.records import Record
 from tanken.font.limits import RUN, Limits
-from tanken.font.program import Program
+from tanken.font.program import Program, compiled, listed
 from tanken.isa.charstring import faults, kernel, proof
 from tanken.isa.charstring.proof import (
     ENDS,
@@ -99,77 +99,71 @@ class Proof:
         variants = max(len(program.region_base) - 1, 1) if program.cff2 else 1
         fds = len(program.local_base) - 1
         sizes = [len(program.global_starts) + int(program.local_base[fd + 1] - program.local_base[fd]) for fd in range(fds) for _ in range(variants)]
-        self.slot_base = np.concatenate([[0], np.cumsum(np.asarray(sizes, np.int64))]).astype(np.int64)
+        self.slot_base: Any = np.concatenate([[0], np.cumsum(np.asarray(sizes, np.int64))]).astype(np.int64)
         self.variants = variants
         slots = int(self.slot_base[-1])
         self.too_large = slots > MAX_SLOTS
         slots = 0 if self.too_large else slots
-        self.prefixes = np.zeros(slots * PREFIX, np.int64)
-        self.related = np.zeros(slots * SUFFIX, np.int64)
-        self.table = np.zeros(max(64, 4 * slots) * SUFFIX, np.int64)
-        self.frames = np.zeros(min(2 * slots + 64, MAX_FRAMES) * proof.FRAME, np.int64)
+        twin = native.twin(MODULE, KERNEL) if compiled(program) else None
+        self._prove = twin.prove if twin else proof.prove
+        if not twin:
+            self.program, self.slot_base = listed(program), self.slot_base.tolist()
+        self._native = twin is not None
+        self.prefixes = self._zeros(slots * PREFIX)
+        self.related = self._zeros(slots * SUFFIX)
+        self.table = self._zeros(max(64, 4 * slots) * SUFFIX)
+        self.frames = self._zeros(min(2 * slots + 64, MAX_FRAMES) * proof.FRAME)
         self.glyphs = np.zeros((self.last - first, SUFFIX), np.int64)
-        self.work = np.asarray([0, WORK * len(program.data) + 4_000_000, 0], np.int64)
-        compiled = native.twin(MODULE, KERNEL)
-        self._prove = compiled.prove if compiled else proof.prove
+        self.work: Any = [0, WORK * len(program.data) + 4_000_000, 0]
+        if twin:
+            self.work = np.asarray(self.work, np.int64)
         if self.too_large:
             self.glyphs[:, S_END], self.glyphs[:, S_FAULT] = UNKNOWN, proof.TOO_DEEP
         else:
             self._run(first, self.last, False)
             self._composites()
 
+    def _zeros(self, count: int) -> Any:
+        import numpy as np
+
+        return np.zeros(count, np.int64) if self._native else [0] * count
+
     def _run(self, first: int, last: int, roots: bool) -> None:
+        import numpy as np
+
         p, done = self.program, first
         while True:
-            rows: Any = self.glyphs[done - self.first :].reshape(-1) if not roots else self.glyphs.reshape(-1)
+            begun, left = done, last - done if not roots else 0
+            rows: Any = self.glyphs[done - self.first :].reshape(-1) if self._native and not roots else self._zeros(left * SUFFIX)
             done = self._prove(p.data, done, last, p.starts, p.ends, p.fd_of, p.global_starts, p.global_ends, p.local_starts, p.local_ends, p.local_base,
                                p.cff2, p.fd_vsindex, p.region_base, self.slot_base, self.prefixes, self.related, self.table, self.frames, rows, self.work,
                                roots)  # fmt: skip
+            if not self._native and not roots:
+                self.glyphs[begun - self.first : done - self.first] = np.asarray(rows[: (done - begun) * SUFFIX], np.int64).reshape(-1, SUFFIX)
             if done == last:
                 return
             self._grow()
 
     def _grow(self) -> None:
-        import numpy as np
-
-        old = self.table.reshape(-1, SUFFIX)
-        self.table = np.zeros(4 * len(self.table), np.int64)
-        kept = old[(old[:, S_KEY] != 0) & (old[:, S_END] != -1)]
+        old = self.table
+        self.table = self._zeros(4 * len(old))
+        kept = [i for i in range(0, len(old), SUFFIX) if old[i + S_KEY] != 0 and old[i + S_END] != -1]
         self.work[2] = len(kept)
-        for row in kept:
-            at = proof.find(self.table, int(row[S_KEY]))
-            self.table[at : at + SUFFIX] = row
+        for i in kept:
+            at = proof.find(self.table, int(old[i + S_KEY]))
+            self.table[at : at + SUFFIX] = old[i : i + SUFFIX]
 
     def _composites(self) -> None:
-        """Adds the two parts of each glyph that ends as a seac to its cost; what cannot be there is a fault."""
-        import numpy as np
+        if self.first == 0 and self.last == self.program.glyphs:
+            join_composites(self.glyphs, self.program.seac)
 
-        if self.first or self.last != self.program.glyphs:
-            return
-        seac = np.flatnonzero((self.glyphs[:, S_END] == ENDS) & (self.glyphs[:, S_SEAC_BASE] >= 0)).tolist()
-        parts_of = {int(i): [self._part(int(self.glyphs[i, column])) for column in (S_SEAC_BASE, S_SEAC_ACCENT)] for i in seac}
-        before = self.glyphs.copy() if parts_of else self.glyphs
-        for i, parts in parts_of.items():
-            row = self.glyphs[i]
-            if any(part < 0 or before[part, S_SEAC_BASE] >= 0 for part in parts):
-                row[S_END], row[S_FAULT] = FAILS, kernel.SEAC
-                continue
-            for part in (before[part] for part in parts):
-                row[S_STEPS], row[S_POINTS] = row[S_STEPS] + part[S_STEPS], row[S_POINTS] + part[S_POINTS]
-                for column in (S_MAX, S_HEIGHT, S_HINTS):
-                    row[column] = max(row[column], part[column])
-                row[S_FLAGS] |= part[S_FLAGS]
-                if part[S_END] != ENDS and row[S_END] == ENDS:
-                    row[S_END], row[S_FAULT], row[S_FAULT_AT], row[S_FAULT_DEPTH] = part[S_END], part[S_FAULT], part[S_FAULT_AT], part[S_FAULT_DEPTH]
-
-    def _part(self, code: int) -> int:
-        return int(self.program.seac[code]) if 0 <= code < 256 else -1
-
-    def refused(self, limits: Limits = RUN) -> NDArray[np.bool_]:
-        """Which glyphs have a fault or take more than `limits`."""
+    def refused(self, limits: Limits = RUN, faults_too: bool = True) -> NDArray[np.bool_]:
+        """Which glyphs take more than `limits`, or with `faults_too` have a fault."""
         g = self.glyphs
         over = (g[:, S_MAX] > limits.stack) | (g[:, S_HEIGHT] > limits.nesting) | (g[:, S_HINTS] > limits.hints) | (g[:, S_STEPS] > limits.steps)
-        over |= (g[:, S_POINTS] > limits.points) | (g[:, S_END] == FAILS)
+        over |= g[:, S_POINTS] > limits.points
+        if faults_too:
+            over |= g[:, S_END] == FAILS
         if limits.size < 1 << 59:
             import numpy as np
 
@@ -209,11 +203,40 @@ class Proof:
                     yield self._subroutine("global" if number < count else "local", number if number < count else number - count, fd, slot)
 
     def _subroutine(self, kind: str, number: int, fd: int, slot: int) -> SubroutineBound:
-        row = self.prefixes[slot * PREFIX : (slot + 1) * PREFIX].tolist()
+        row = [int(value) for value in self.prefixes[slot * PREFIX : (slot + 1) * PREFIX]]
         how = row[proof.P_KIND]
         ends = "returns" if how == NO_CLEAR else faults.sentence(row[proof.P_FAULT]) if how in (proof.BAD, proof.OPEN) else "clears the stack"
         net = row[proof.P_NET] if how == NO_CLEAR else None
         return SubroutineBound(kind, number, fd, row[proof.P_NEED], row[proof.P_GROW], net, row[proof.P_HEIGHT], row[proof.P_STEPS], ends)
+
+
+def join_composites(glyphs: NDArray[np.int64], seac: Any) -> None:
+    """Adds the two parts of each glyph that ends as a seac to its cost; what cannot be there is a fault.
+
+    `glyphs` has the columns S_* of all glyphs, `seac` the glyph of each code of StandardEncoding. In 5177 appendix C parts are not composed themselves.
+    """
+    import numpy as np
+
+    composed = np.flatnonzero((glyphs[:, S_END] == ENDS) & (glyphs[:, S_SEAC_BASE] >= 0)).tolist()
+    before = glyphs.copy() if composed else glyphs
+    for i in composed:
+        row = glyphs[i]
+        codes = (int(row[column]) for column in (S_SEAC_ACCENT, S_SEAC_BASE))
+        parts = [int(seac[code]) if code < 256 else -1 for code in codes]
+        if min(parts) < 0:
+            row[S_END], row[S_FAULT] = FAILS, kernel.SEAC
+            continue
+        for part in (before[part] for part in parts):
+            row[S_STEPS], row[S_POINTS] = row[S_STEPS] + part[S_STEPS], row[S_POINTS] + part[S_POINTS]
+            for column in (S_MAX, S_HEIGHT):
+                row[column] = max(row[column], part[column])
+            row[S_FLAGS] |= part[S_FLAGS]
+            if part[S_END] == ENDS and part[S_SEAC_BASE] >= 0:
+                row[S_END], row[S_FAULT] = FAILS, kernel.SEAC
+            elif part[S_END] != ENDS:
+                row[S_END], row[S_FAULT], row[S_FAULT_AT], row[S_FAULT_DEPTH] = part[S_END], part[S_FAULT], part[S_FAULT_AT], part[S_FAULT_DEPTH]
+            if row[S_END] != ENDS:
+                break
 
 
 def _excess(row: list[int], limits: Limits, size: int) -> str:

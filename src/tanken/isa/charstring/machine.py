@@ -105,7 +105,7 @@ class Machine:
         self.x = self.y = self.stem_x = self.stem_y = self.hints = self.points = self.steps = self.flags = self.fault = self.fault_at = 0
         self.seed = kernel.SEED
         self.stated_width: int | None = None
-        self.done = self.path_open = False
+        self.done = self.path_open = self.composing = False  # composing: the glyph has ended as a seac, its parts run
         self.pieces: list[tuple[int, int, int]] = []
         self.token: Token | None = None
         self._begin(self.gid, 0, 0)
@@ -157,7 +157,7 @@ class Machine:
         """Takes the width off the bottom, where this is the first operator that clears and there is a number more than `wanted`."""
         more = len(self.stack) - wanted
         if self.width_open and more > 0:
-            if self.current == self.gid:
+            if not self.composing:
                 self.stated_width = self.stack[0]
             more -= 1
         self.surplus(more)
@@ -267,9 +267,9 @@ class Machine:
         if seac:
             codes = [value >> 16 for value in seac[2:]]
             glyphs = [int(self.program.seac[code]) if 0 <= code < 256 else -1 for code in codes]
-            if self.current != self.gid or self.pieces or min(glyphs) < 0:
+            if self.composing or min(glyphs) < 0:
                 self.fail(kernel.SEAC)
-            self.pieces = [(glyphs[1], seac[0], seac[1]), (glyphs[0], 0, 0)]
+            self.pieces, self.composing = [(glyphs[1], seac[0], seac[1]), (glyphs[0], 0, 0)], True
         self.close()
         if len(self.frames) == 1 and self.frames[0].pos < self.frames[0].end:
             self.note(kernel.AFTER_END)
@@ -292,11 +292,11 @@ class Machine:
     def _state(self) -> tuple[Any, ...]:
         return (list(self.stack), dict(self.storage), len(self.path), list(self.frames), self.x, self.y, self.hints, self.points, self.steps, self.flags, self.seed,
                 self.stated_width, self.path_open, list(self.pieces), self.current, self.fd, self.vsindex, self.width_open, self.stem_x, self.stem_y,
-                len(self.stem_list), len(self.masks))  # fmt: skip
+                len(self.stem_list), len(self.masks), self.composing)  # fmt: skip
 
     def _restore(self, state: tuple[Any, ...]) -> None:
         (stack, storage, path, frames, self.x, self.y, self.hints, self.points, self.steps, self.flags, self.seed, self.stated_width, self.path_open, pieces,
-         self.current, self.fd, self.vsindex, self.width_open, self.stem_x, self.stem_y, stems, masks) = state  # fmt: skip
+         self.current, self.fd, self.vsindex, self.width_open, self.stem_x, self.stem_y, stems, masks, self.composing) = state  # fmt: skip
         self.stack, self.storage, self.frames, self.pieces = list(stack), dict(storage), list(frames), list(pieces)
         del self.path[path:], self.colours[path:], self.stem_list[stems:], self.masks[masks:]
         self.done, self.fault, self.fault_at = False, 0, 0
@@ -346,7 +346,7 @@ class Machine:
             self.end([])
         else:
             n = len(self.stack)
-            if self.width_open and n in (1, 5) and self.current == self.gid:
+            if self.width_open and n in (1, 5) and not self.composing:
                 self.stated_width = self.stack[0]
             elif n not in (0, 4):
                 self.note(kernel.SURPLUS)

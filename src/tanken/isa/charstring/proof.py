@@ -102,6 +102,13 @@ def clearing(op: int, n: int, width: bool) -> tuple[int, int, int, int]:
 
 
 @kernel
+def code(value: int) -> int:
+    """The code of StandardEncoding that a number is, 256 where it is none."""
+    value >>= 16
+    return value if value >= 0 and value < 256 else 256
+
+
+@kernel
 def draws(op: int) -> int:
     """1 for an operator that moves, 2 for one that draws, 0 for others."""
     if op == 21 or op == 22 or op == 4:
@@ -258,7 +265,7 @@ def prove(
                         ending = RETURNS
                     if clear_op == 14:
                         if known >= 2:
-                            seac_accent, seac_base = top0 >> 16, top1 >> 16
+                            seac_accent, seac_base = code(top0), code(top1)
                         else:
                             ending, fault, fault_at = UNKNOWN, SEAC, pos
                     break
@@ -421,7 +428,7 @@ def prove(
                         fault, fault_at, fault_depth = source[s + S_FAULT], source[s + S_FAULT_AT], source[s + S_FAULT_DEPTH]
                         seac_base, seac_accent = source[s + S_SEAC_BASE], source[s + S_SEAC_ACCENT]
                         if prefixes[p + P_OP] == 14 and under + prefixes[p + P_NET] >= 4:
-                            seac_accent, seac_base = prefixes[p + P_TOP] >> 16, prefixes[p + P_TOP1] >> 16
+                            seac_accent, seac_base = code(prefixes[p + P_TOP]), code(prefixes[p + P_TOP1])
                         break
                     continue
                 if op == 11 and not cff2:
@@ -454,7 +461,7 @@ def prove(
                             flags |= AFTER_END
                         if n >= 4:
                             if known >= 2:
-                                seac_accent, seac_base = top0 >> 16, top1 >> 16
+                                seac_accent, seac_base = code(top0), code(top1)
                             else:
                                 ending, fault, fault_at, fault_depth = UNKNOWN, SEAC, token, n
                         flags |= more

@@ -1,0 +1,186 @@
+"""What `check` finds: every pattern that the generator makes by its own rule, disagreeing tables, SARIF, PDFs; and that it never falls.
+
+Files that are mutated by bytes: TANKEN_FUZZ=N runs N of them (default 150).
+"""
+
+import json
+import os
+import random
+import time
+import zlib
+from dataclasses import replace
+
+import pytest
+from tests.oracle import mutants
+from tests.parts.font import fonts
+
+from tanken.base.errors import InputError, TankenError, UnsupportedError, UsageError
+from tanken.font import builder, check, hostile, pdf, programs, sarif, unsafe
+from tanken.font.face import FontFile
+from tanken.font.layouts import layout
+from tanken.font.problems import Problem
+from tanken.isa.charstring.text import assemble
+
+# proved safe: the fault, or what the glyph gets away with, comes only from numbers that are run
+BY_RUNNING = {"index-computed", "coordinates"}
+
+
+@pytest.mark.parametrize("bare", [False, True], ids=["opentype", "bare"])
+@pytest.mark.parametrize("name", hostile.patterns())
+def test_each_pattern_is_found_by_its_rule(name: str, bare: bool) -> None:
+    pattern, data = hostile.patterns()[name], hostile.make(name, bare)
+    assert len(data) < 1500
+    reports = check.check(data, name)
+    found = [problem for report in reports for problem in report.problems if problem.rule == pattern.rule]
+    assert found, [problem.line() for report in reports for problem in report.problems]
+    if pattern.rule in ("stack-underflow", "illegal-operator", "stack-overflow", "call-depth", "recursion", "subr-number", "index", "roll", "storage"):
+        problem = found[0]
+        assert problem.level == "error" and problem.glyph == 1 and problem.offset > 0 and problem.operator, problem
+        assert name in BY_RUNNING or problem.stack >= 0, problem
+
+
+def test_a_right_font_has_no_finding() -> None:
+    recipe = hostile.glyph("100 hmoveto 50 hlineto 50 vlineto endchar")
+    data = builder.opentype(builder.cff(recipe), [500] * 3, {65: 1, 66: 2})
+    (report,) = check.check(data, "x")
+    assert [problem.line() for problem in report.problems] == [] and {verdict.verdict for verdict in report.verdicts} == {"accepted"}
+    assert report.level == "" and report.bounds["points"] == 4
+
+
+@pytest.mark.parametrize(("levels", "calls"), [(9, 8), (9, 20), (10, 50)])
+def test_bombs_get_an_exact_bound_at_once(levels: int, calls: int) -> None:
+    """Counted by hand: each level calls the next `calls` times; the last one runs drop and return."""
+    data = builder.cff(hostile.bomb(levels, calls, "1 drop"))
+    began = time.process_time()
+    face = FontFile(data, "bomb").face()
+    from tanken.font.verifier import Proof
+
+    bound = Proof(face.program()).bound(1)
+    runs = [calls**level for level in range(levels)]
+    assert bound.steps == sum(runs[1:]) + sum(runs) + runs[-1] + 3 and bound.nesting == levels
+    assert time.process_time() - began < 1  # milliseconds; the limit is wide for busy machines
+
+
+def test_debian_fonts_are_safe_and_clean() -> None:
+    (report,) = check.check(fonts.path("lmroman10-regular").read_bytes(), "lm")
+    assert report.level in ("", "note") and {verdict.verdict for verdict in report.verdicts} == {"accepted"}
+    assert report.bounds["unknown"] == 0 if "unknown" in report.bounds else all(verdict.unknown == 0 for verdict in report.verdicts)
+
+
+def changed(**tables: bytes) -> list[Problem]:
+    recipe = hostile.glyph("100 hmoveto 50 hlineto 50 vlineto endchar")
+    data = builder.opentype(builder.cff(recipe), [500] * 3, {65: 1, 66: 2}, more={name.replace("OS2", "OS/2"): data for name, data in tables.items()})
+    return check.check(data, "x")[0].problems
+
+
+def test_tables_that_disagree() -> None:
+    post = {"version": 0x30000, "underlinePosition": -75, "underlineThickness": 50}
+    head = {"major": 1, "magic": 0x5F0F3CF5, "unitsPerEm": 1000, "xMax": 1000, "yMax": 800, "yMin": -200}
+    cases = {
+        "glyph-count": changed(maxp=layout("maxp").pack({"version": 0x5000, "numGlyphs": 4})),
+        "width": changed(hmtx=b"\1\xf4\0\0\2\xf4\0\0\1\xf4\0\0"),
+        "matrix": changed(head=layout("head").pack({**head, "unitsPerEm": 2048})),
+        "box": changed(head=layout("head").pack({**head, "xMax": 100})),
+        "fixed-pitch": changed(post=layout("post").pack({**post, "isFixedPitch": 1})),
+        "italic-angle": changed(post=layout("post").pack({**post, "italicAngle": -12})),
+        "hmtx-short": changed(hmtx=b"\1\xf4\0\0"),
+        "cmap-glyph": changed(cmap=builder._cmap({65: 1, 66: 99})),
+        "name": changed(name=builder._names({6: "Other"})),
+        "vertical": changed(vhea=bytes(36)),
+    }
+    for rule, problems in cases.items():
+        assert rule in {problem.rule for problem in problems}, (rule, problems)
+    underline = replace(hostile.glyph("0 hmoveto endchar"), top={"UnderlinePosition": [-100], "UnderlineThickness": [50]})
+    for position, rules in ((-75, set()), (-100, {"underline-position"}), (-60, {"underline-position"})):
+        data = builder.opentype(builder.cff(underline), [500] * 3, {65: 1}, more={"post": layout("post").pack({**post, "underlinePosition": position})})
+        assert {problem.rule for problem in check.check(data, "x")[0].problems} & {"underline-position"} == rules
+
+
+def test_the_unchecked_machine_is_overrun_and_check_refuses_the_font() -> None:
+    for name, operator in (("stack-moved", "drop"), ("stack-moved-mm", "blend")):
+        data = hostile.make(name)
+        program = FontFile(data, name).face().lazy_program()
+        report = unsafe.run(program, 1, enabled=True)
+        assert report.overrun and report.return_address >> 16 == 0x4141 and any(write.word == unsafe.RETURN_ADDRESS for write in report.writes)
+        (found,) = (problem for problem in check.check(data, name)[0].problems if problem.level == "error")
+        assert found.operator == operator and data[found.offset :][:1] in (b"\x0c", b"\x10")
+    with pytest.raises(UsageError, match="off"):
+        unsafe.run(program, 1)
+    assert not unsafe.run(FontFile(hostile.make("after-endchar"), "x").face().lazy_program(), 2, enabled=True).overrun
+
+
+def test_sarif_names_rule_place_and_glyph() -> None:
+    document = json.loads(sarif.document(check.check(hostile.make("overflow-49"), "a.otf")))
+    (run,) = document["runs"]
+    (result,) = run["results"]
+    assert document["version"] == "2.1.0" and result["ruleId"] == "stack-overflow" and result["level"] == "error"
+    assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == {"stack-overflow"}
+    place = result["locations"][0]
+    assert place["physicalLocation"]["artifactLocation"]["uri"] == "a.otf" and place["physicalLocation"]["region"]["byteOffset"] > 0
+    assert place["logicalLocations"][0]["fullyQualifiedName"] == "gid:1"
+
+
+def document(*streams: bytes) -> bytes:
+    return b"%PDF-1.7\n" + b"".join(b"%d 0 obj\n<<%s\nendobj\n" % (i, one) for i, one in enumerate(streams, 5)) + b"trailer << >>\n%%EOF"
+
+
+def stream(head: bytes, data: bytes, length: bytes | None = None) -> bytes:
+    return head + b" /Length " + (b"%d" % len(data) if length is None else length) + b" >>\nstream\r\n" + data + b"\nendstream"
+
+
+def test_fonts_of_a_pdf() -> None:
+    import base64
+
+    table = hostile.make("recursion", bare=True)
+    data = document(
+        b"/Type /Page >>", stream(b"/Subtype /Type1C /Filter /FlateDecode", zlib.compress(table)), stream(b"/Subtype/CIDFontType0C", table, b"9 0 R"),
+        stream(b"/Filter [/ASCII85Decode /FlateDecode] /Subtype /OpenType", base64.a85encode(zlib.compress(table)) + b"~>"),
+        stream(b"/Subtype /Type1C /Filter /ASCIIHexDecode", table.hex().encode() + b">"), stream(b"/Subtype /Image", b"abc"),
+    )  # fmt: skip
+    found = list(pdf.fonts(data, "x.pdf"))
+    assert [(one.number, one.subtype) for one in found] == [(6, "Type1C"), (7, "CIDFontType0C"), (8, "OpenType"), (9, "Type1C")]
+    assert all(one.data.rstrip(b"\n") == table.rstrip(b"\n") for one in found)
+    for bad, error in ((document(b"/Encrypt 3 0 R >>"), UnsupportedError), (b"no", InputError),
+                       (document(stream(b"/Subtype /Type1C /Filter /FlateDecode", b"zz")), InputError),
+                       (document(stream(b"/Subtype /Type1C /Filter /LZWDecode", b"zz")), UnsupportedError)):  # fmt: skip
+        with pytest.raises(error):
+            list(pdf.fonts(bad, "x.pdf"))
+
+
+def test_mutated_files_are_classified_and_never_fall() -> None:
+    count = int(os.environ.get("TANKEN_FUZZ", "150"))
+    seeds = [hostile.make(name) for name in ("nesting-11", "fdselect-sentinel", "cff2-blend", "seac-recursion")]
+    seeds.append(hostile.make("charset-range", bare=True))
+    for number in range(count):
+        rng = random.Random(number)
+        data = bytearray(rng.choice(seeds))
+        for _ in range(rng.randint(1, 6)):
+            kind, at = rng.random(), rng.randrange(len(data))
+            if kind < 0.6:
+                data[at] = rng.choice((0, 1, 0xFF, 0x7F, rng.randrange(256)))
+            elif kind < 0.8:
+                del data[at : at + rng.randint(1, 9)]
+            elif kind < 0.9:
+                data[at:at] = bytes(rng.randrange(256) for _ in range(rng.randint(1, 9)))
+            else:
+                del data[at:]
+            if not data:
+                break
+        try:
+            check.check(bytes(data), "mutant")
+        except TankenError as error:
+            assert str(error)
+
+
+def test_programs_mutated_and_proved() -> None:
+    """No mutant that is proved safe exceeds its bound: `python -m tests.oracle.mutants` runs a million."""
+    tally, found = mutants.campaign(20_000, 3)
+    assert found == [] and tally["safe"] > 20_000 and tally["refused"] > 5_000
+
+
+def test_profiles_have_every_engine() -> None:
+    names = [verdict.profile for verdict in check.check(hostile.make("nesting-11"), "x")[0].verdicts]
+    assert names == ["specification", "freetype", "harfbuzz", "ots", "strict"] and programs.SHOWN
+    verdicts = {verdict.profile: verdict.verdict for verdict in check.check(hostile.make("nesting-11"), "x")[0].verdicts}
+    assert verdicts == {"specification": "rejected", "freetype": "accepted", "harfbuzz": "rejected", "ots": "rejected", "strict": "rejected"}
+    assert assemble("endchar") == b"\x0e"
