@@ -99,6 +99,7 @@ def mutants(one: Base, count: int, rng: np.random.Generator) -> Program:
     if rng.random() < 0.5 and len(shared):
         shared[rng.integers(0, len(shared), 2)] = rng.integers(0, 256, 2)
     data = np.concatenate([own.reshape(-1), shared, np.zeros(SMALL if count > 50 else 0, np.uint8)])  # large enough for the compiled machines
+    data = np.frombuffer(data.tobytes(), np.uint8)  # read-only as that of a file, so that the same code is compiled for both
     shift = np.arange(count)[:, None] * one.size
     at = [one.own[:, side][None, :] + shift for side in (0, 1)]
     glyphs = [np.ascontiguousarray(part[:, :GLYPHS]).reshape(-1) for part in at]
