@@ -107,7 +107,8 @@ FILES: tuple[tuple[Kind, str, Callable[[bytes], bool]], ...] = (
 DIRECTORY = Kind("directory", "a directory", "base", ())
 ROW = Kind("x86", "a row of the x86 opcode map, or the bytes of an instruction", "isa.x86", ("show",))
 TELNET = Kind("telnet", "a TELNET server", "telnet", ("check",))
-KINDS = {kind.name: kind for kind in (*(kind for kind, _, _ in FILES), DIRECTORY, ROW, TELNET)}
+TELNET_CODE = Kind("telnet-code", "an option, command or code of TELNET", "telnet", ("show",))
+KINDS = {kind.name: kind for kind in (*(kind for kind, _, _ in FILES), DIRECTORY, ROW, TELNET, TELNET_CODE)}
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,8 @@ def recognise(name: str, forced: str | None = None) -> Thing:
         return Thing(name, ROW, "begins with x86:")
     if name.startswith("telnet://"):
         return Thing(name, TELNET, "begins with telnet://")
+    if name.startswith("telnet:"):
+        return Thing(name, TELNET_CODE, "begins with telnet:")
     if name == "-":
         thing = Thing(name, KINDS["raw"], "")
         known = Thing(name, *of_bytes(thing.data[:HEAD]))

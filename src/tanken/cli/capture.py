@@ -58,6 +58,27 @@ def show(thing: kinds.Thing, options: argparse.Namespace) -> int:
     return 1 if options.errors and errors else 0
 
 
+def show_codes(query: str, json: bool) -> int:
+    """Rows of the table of TELNET's codes: by a name, a number, the name of a section; all without a query."""
+    from tanken.telnet.codes import TABLE
+
+    word = query.strip().upper().replace("_", "-")
+    found = 0
+    for section, table in TABLE.items():
+        for row in table:
+            if word in ("", section.upper(), row.name.upper().replace("_", "-"), str(row.number)):
+                found += 1
+                rfc = f"RFC {row.attributes['rfc']}" if "rfc" in row.attributes else row.cite
+                if json:
+                    fields = {"section": section, "number": row.number, "name": row.name, "title": row.title, "source": rfc}
+                    print(json_line({**fields, "attributes": row.attributes, "notes": row.notes}))
+                else:
+                    print(f"{section:<15} {row.number:>3}  {row.name:<20} {row.title or '-'}  ({'; '.join((rfc, *row.notes))})")
+    if not found:
+        raise UsageError(f"no code {query!r}", wanted=f"a name, a number or one of the sections {', '.join(TABLE)}")
+    return 0
+
+
 def _json(seen: Seen) -> str:
     event = seen.event
     fields = {name: value for name, value in event.items() if name not in ("option", "verb", "code", "value")}

@@ -29,7 +29,7 @@ def number(text: str) -> int:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("thing", metavar="THING", help="a file, - for the standard input, x86:MNEMONIC or x86:HEX")
+    parser.add_argument("thing", metavar="THING", help="a file, - for the standard input, x86:MNEMONIC, x86:HEX or telnet:NAME")
     parser.add_argument("--as", dest="kind", metavar="KIND", help=f"take it as one of: {', '.join(kinds.KINDS)}")
     parser.add_argument("--offset", type=number, default=0, metavar="N", help="first byte of a hexdump")
     parser.add_argument("--length", type=number, metavar="N", help="bytes of a hexdump (default: all)")
@@ -45,6 +45,8 @@ def run(options: argparse.Namespace) -> int:
         return font.run(thing, options)
     if thing.kind.name == "capture":
         return capture.show(thing, options)
+    if thing.kind.name == "telnet-code":
+        return capture.show_codes(thing.name.partition(":")[2], options.json)
     if thing.kind is kinds.ROW:
         lines = _x86(thing.query, options.mode, options.json)
     elif thing.kind is kinds.DIRECTORY:

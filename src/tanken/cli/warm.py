@@ -39,7 +39,13 @@ def _font_machines() -> None:
     raster.Rasteriser(16, 1000).fill(outlines.Executor(made).outlines(0, made.glyphs))
 
 
-WARM = (("font machines", _font_machines), ("x86 decoder", _x86_decoder), ("x86 text", _x86_text))
+def _telnet_ciphers() -> None:
+    from tanken.telnet import feedback
+
+    feedback.warm()
+
+
+WARM = (("font machines", _font_machines), ("x86 decoder", _x86_decoder), ("x86 text", _x86_text), ("telnet ciphers", _telnet_ciphers))
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

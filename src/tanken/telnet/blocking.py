@@ -16,7 +16,7 @@ from typing import Self
 
 from tanken.telnet import codes as c
 from tanken.telnet import profile as profiles
-from tanken.telnet.conversation import Conversation, Found, SessionError, compiled, encoded
+from tanken.telnet.conversation import Conversation, Found, SessionError, compiled, encoded, reason_of
 from tanken.telnet.events import Event
 from tanken.telnet.machine import Machine
 from tanken.telnet.profile import Profile
@@ -65,7 +65,7 @@ class Session:
             if octets:
                 self.sock.sendall(octets)
         except OSError as error:
-            self.talk.finish(error.strerror or str(error))
+            self.talk.finish(reason_of(error))
 
     def _step(self, end: float | None) -> bool:
         """Reads once; False when the time is up."""
@@ -78,7 +78,7 @@ class Session:
         try:
             data = self.sock.recv(PIECE)
         except OSError as error:
-            self.talk.finish(error.strerror or str(error))
+            self.talk.finish(reason_of(error))
             return True
         if not data:
             self.talk.finish("closed by the other side")
@@ -184,7 +184,7 @@ def connect(host: str, port: int = 23, *, timeout: float | None = 30, profile: P
     try:
         connected = sock or socket.create_connection((host, port), timeout)
     except OSError as error:
-        raise SessionError(error.strerror or str(error), where=f"{host}:{port}") from error
+        raise SessionError(reason_of(error), where=f"{host}:{port}") from error
     connected.settimeout(None)
     session = Session(connected, wanted, hook)
     try:

@@ -5,6 +5,7 @@ No socket here. Data is kept as the chunks that came, so that reading in bulk co
 
 from __future__ import annotations
 
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -36,6 +37,11 @@ class Found(Record):
     before: bytes
     match: bytes
     groups: tuple[bytes | None, ...]
+
+
+def reason_of(error: OSError) -> str:
+    """Why a call of the operating system failed, in its own words (asyncio puts others in their place)."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 
 def encoded(data: bytes | str) -> bytes:

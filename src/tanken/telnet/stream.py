@@ -17,7 +17,7 @@ from typing import Self
 from tanken.base.errors import UsageError
 from tanken.telnet import codes as c
 from tanken.telnet import profile as profiles
-from tanken.telnet.conversation import HIGH, LOW, Conversation, Found, SessionError, compiled, encoded
+from tanken.telnet.conversation import HIGH, LOW, Conversation, Found, SessionError, compiled, encoded, reason_of
 from tanken.telnet.events import Event
 from tanken.telnet.machine import Machine
 from tanken.telnet.profile import Profile
@@ -354,7 +354,7 @@ def connect(
         except OSError as error:
             if isinstance(error, SessionError):
                 raise
-            raise SessionError(error.strerror or str(error), where=f"{host}:{port}") from error
+            raise SessionError(reason_of(error), where=f"{host}:{port}") from error
 
     return _Connecting(start)
 
@@ -378,7 +378,7 @@ class Server:
             else:
                 self._server = await loop.create_server(self._accept, host, port, backlog=1024)
         except OSError as error:
-            raise SessionError(error.strerror or str(error), where=f"{host}:{port}", wanted="an address and port that are free") from error
+            raise SessionError(reason_of(error), where=f"{host}:{port}", wanted="an address and port that are free") from error
         return self
 
     @property
