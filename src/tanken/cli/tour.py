@@ -36,6 +36,7 @@ STEPS = (
     Step("A program of this machine in our own kernel: system calls, files and memory are Python", ("run", "busybox", "echo", "hello from inside"), "busybox"),
     Step("The same with a shell", ("run", "busybox", "sh", "-c", "for i in 1 2 3; do echo $i; done"), "busybox"),
     Step("A dynamically linked program, with ld.so and libc as they are on this machine", ("run", "date", "-u", "-d", "@0"), "date"),
+    Step("A table of another kind: what TELNET calls the number 39", ("show", "telnet:39")),
     Step("What this stands on", ("info",)),
 )
 
