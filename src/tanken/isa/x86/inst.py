@@ -204,7 +204,7 @@ class Inst:
         form = self.form
         if form is None:
             return ()
-        return tuple(self._operand(form, i) for i in range(len(form.operands)))
+        return tuple(self._operand(form, i) for i, operand in enumerate(form.operands) if operand.source != L.O_BAD)
 
     def _size(self, code: int) -> int:
         wide = self.columns[Column.PREFIXES] & L.REX_W and self.mode == 64
@@ -241,7 +241,7 @@ class Inst:
     def _register(self, file: int, number: int, size: int, access: str) -> Register:
         if file == L.R_GPR and size == 1 and 4 <= number < 8 and not self.columns[Column.PREFIXES] & L.REX:
             return Register("gpr", number - 4, 1, access, True)
-        if file == L.R_ST:
+        if file in (L.R_ST, L.R_MM):
             number &= 7
         if file == L.R_VEC:
             size = max(size, 16)
@@ -278,14 +278,27 @@ class Inst:
 
     @property
     def reads(self) -> tuple[Operand, ...]:
-        """What is read: operands in the text and implicit ones, and the registers of the addresses of memory operands."""
-        every = (*self.operands, *self.implicit)
-        return (*(o for o in every if "r" in o.access), *(r for o in every if isinstance(o, Memory) for r in o.registers))
+        """What is read: operands in the text and implicit ones, a mask and what it keeps, and the registers of the addresses of memory operands."""
+        every = (*self.operands, *self.implicit, *self._masks)
+        return (*(o for o in every if "r" in o.access), *self._kept, *(r for o in every if isinstance(o, Memory) for r in o.registers))
 
     @property
     def writes(self) -> tuple[Operand, ...]:
         """What is written: operands in the text and implicit ones."""
-        return tuple(o for o in (*self.operands, *self.implicit) if "w" in o.access)
+        return tuple(o for o in (*self.operands, *self.implicit, *self._masks) if "w" in o.access)
+
+    @property
+    def _masks(self) -> tuple[Register, ...]:
+        """The mask register of an EVEX encoding; gathers and scatters clear it."""
+        number = (self.columns[Column.REGISTERS] >> 24) & 7
+        return (Register("k", number, 8, "rw" if self._flags & (L.F_GATHER | L.F_SCATTER) else "r"),) if number and self.row else ()
+
+    @property
+    def _kept(self) -> tuple[Operand, ...]:
+        """The destination, where the elements that the mask leaves out keep their values; vblendm takes them from the first source."""
+        first = self.operands[0] if self._masks and self.operands else None
+        merged = isinstance(first, Register) and first.file == "xmm" and first.access == "w" and not self.columns[Column.PREFIXES] & L.EVEX_Z
+        return (first,) if isinstance(first, Register) and merged and "blendm" not in self.mnemonic else ()
 
     @property
     def flags(self) -> dict[str, str]:

@@ -208,6 +208,8 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
             table = table_of(opcode, item(code, pos))
             behind = pos + payload_size(opcode)
             if encoded == L.XOP and code[pos] & 31 > 15:
+                if item(code, pos) < 0xC0 and code[pos] & 7 == 4 and pos + 1 >= end and (mode != 2) != (bits & L.ADDR != 0 and mode != 8):
+                    return truncated(out, o, count, mode)  # read as pop's ModRM byte, it wants a SIB byte
                 return strange(out, o, count + 1, count, shown, mode, L.BAD_MAP)
             if behind >= end:
                 return truncated(out, o, count, mode)

@@ -144,7 +144,7 @@ def put_rm_memory(
     bits = out[o + C_PREFIXES]
     mode = (sizes >> 24) & 255
     if flags & (L.F_MPX | L.F_NO_RIP | L.F_VSIB | L.F_TILE_SIB) and bad_place(flags, sizes, out[o + C_MEMORY]):
-        if not att and flags & (L.F_VSIB | L.F_TILE_SIB):
+        if not att and flags & (L.F_VSIB | L.F_TILE_SIB) and not bits & L.EVEX_B:
             p = put_keyword(B, buf, p, resolve(T[slot + L.OPERAND_MEMORY], sizes & 255, 0, (sizes >> 16) & 255, 1 if bits & L.REX_W else 0, mode))
         if bits & L.SEGMENT:
             p = put_segment(B, buf, p, (out[o + C_MEMORY] >> 24) & 255, att)
