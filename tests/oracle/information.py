@@ -31,15 +31,20 @@ HEADS = [b"", b"\x0f", b"\x0f\x38", b"\x0f\x3a", b"\x66\x0f", b"\xf3\x0f", b"\xf
 EXPECTED = (
     ("memory", r"nop|prefetch\w*|cldemote|ud1|ud0|invlpg|lea|bnd\w*|umonitor", "a memory operand is counted as read; iced-x86 leaves out what only names an address"),
     (".*", r"bnd\w+", "iced-x86 takes MPX as AMD's processors do: nop"),
+    ("features", r"fwait|\w+wide\w+|clac|stac|vbroadcasts\w|paddq|psubq|pmuludq|movntq",
+     "wide Key Locker has a bit of its own; clac is erets with F2; MMX forms that came with SSE2"),
+    (".*", r"x(store|crypt|sha)\S*|montmul", "rows of PadLock name no operands"),
     ("memory", r"enter", "what nested frames copy"),
     ("registers read", r"nop|ud1|ud0", "the registers of the operand, which iced-x86 leaves out"),
     ("registers read", r"f?cmov\w+|bsf|bsr|insertq|ffree\w*", "what a condition may keep is counted as read"),
-    ("registers read", r"v?p?(xor\w*|sub\w+|cmp\w+|andn\w*)|sbb|v?(sub|andn|cmp)\w+", "iced-x86 knows that equal sources clear the register"),
+    ("registers read", r"v?p?(xor|sub|cmp|andn)\w*|sbb", "iced-x86 knows that equal sources clear the register"),
     ("flags changed|flags cleared|flags read|flags undefined", r"sub|xor|sbb", "the same"),
     ("registers read", r"v?(movss|movsd|sqrts[sd]|rcpss|rsqrtss|cvt\w+2s[sd])", "the upper part of the destination that is kept is not counted as read"),
-    ("registers \\w+|memory|flags \\w+", r"clac|stac|skinit|rsm|int|int1|int3|into|uiret|sysret\w|wrmsrlist|rdmsrlist|rmp\w+|call|jmp|seam\w+", "events that replace much of the "
+    ("registers \\w+|memory|flags \\w+", r"clac|stac|skinit|rsm|int|int1|int3|into|uiret|sysret\w|wrmsrlist|rdmsrlist|rmp\w+|call|jmp|seam\w+",
+     "events that replace much of the "
      "state: rows name the operands, not the whole state; clac with F2 or F3 is erets, eretu"),
-    ("registers \\w+", r"fnsave|frstor|fx\w+|x?save\w*|xrstor\w*|v4f\w+|vp4dp\w+|vp2intersect\w|f\w*env|enter|leave|pusha|popa", "blocks of registers, of which rows name the first"),
+    ("registers \\w+", r"fnsave|frstor|fx\w+|x?save\w*|xrstor\w*|v4f\w+|vp4dp\w+|vp2intersect\w|f\w*env|enter|leave|pusha|popa",
+     "blocks of registers, of which rows name the first"),
     ("flags \\w+", r"rcl|rcr|rol|ror|sar|shl|shr|shld|shrd|vmfunc|vmrun|enc\w+", "iced-x86 knows counts that do nothing; SVM's host state"),
 )
 
@@ -47,6 +52,12 @@ EXPECTED = (
 def expected(difference: Difference) -> str:
     """Why both answers may stand, "" where there is no reason."""
     return next((why for what, names, why in EXPECTED if re.fullmatch(what, difference.what) and re.fullmatch(names, difference.inst.mnemonic)), "")
+
+
+# iced-x86's name of a CPUID feature where it is not ours; names are compared in capitals without _ - and .
+ALIASES = {"D3NOW": "3DNOW", "D3NOWEXT": "3DNOWEXT", "AESKLE": "KL", "SEVSNP": "SNP", "RMPQUERY": "SNP", "SKINITORSVM": "SVM", "SGX1": "SGX", "HLEORRTM": "RTM", "FPU": "X87",
+           "FPU287": "X87", "FPU387": "X87", "PADLOCKRNG": "PADLOCK", "PADLOCKACE": "PADLOCK", "PADLOCKPHE": "PADLOCK", "PADLOCKPMM": "PADLOCK"}  # fmt: skip
+FEATURES = {value: name for name, value in vars(iced_x86.CpuidFeature).items() if isinstance(value, int)}
 
 
 class Difference(NamedTuple):
@@ -84,6 +95,14 @@ def _their_file(register: int) -> str:
     return name
 
 
+def _features(inst: Inst, theirs: iced_x86.Instruction) -> tuple[set[str], set[str]]:
+    """The CPUID features that iced-x86 and the row name; of `A/B` the second stands for vectors beyond 128 bits."""
+    wanted = {FEATURES[number].replace("_", "") for number in theirs.cpuid_features()}
+    assert inst.row is not None
+    pair = inst.row.feature.upper().replace("_", "").replace("-", "").replace(".", "").split("/")
+    return {ALIASES.get(name, name) for name in wanted}, {pair[-1 if inst.vector_length > 16 else 0]} - {""}
+
+
 def _sets(inst: Inst) -> tuple[set[str], set[str]]:
     reads = {_file(o) for o in inst.reads if isinstance(o, Register) and o.file != "seg"}
     writes = {_file(o) for o in inst.writes if isinstance(o, Register) and o.file != "seg"}
@@ -104,6 +123,9 @@ def compare(code: bytes, mode: int, factory: iced_x86.InstructionInfoFactory) ->
     ):  # fmt: skip
         if _letters(wanted) != _known(met):
             yield Difference(what, inst, _letters(wanted), _known(met))
+    needed, named = _features(inst, theirs)
+    if named and not named & needed:
+        yield Difference("features", inst, " ".join(sorted(needed)), " ".join(named))
     info = factory.info(theirs)
     reads, writes = _sets(inst)
     used = [u for u in info.used_registers() if not iced_x86.RegisterExt.is_segment_register(u.register)]
