@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tanken.base import progress
 from tanken.base.errors import InputError, UsageError
+from tanken.cli import disc_drives as drives
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     press.add_argument("--damage", action="append", default=[], metavar="KIND:NAME=NUMBER,...", help="may be given more than once; `list` shows all kinds")
     press.add_argument("--seed", type=int, default=0, help="decides all that is left to chance")
     press.add_argument("--spread", action="store_true", help="lay the blocks evenly over a whole disc, as if only every Nth had been read")
+    protect = actions.add_parser("protect", help="add dvdisaster's error correction data to an image, or make a file of it")
+    protect.add_argument("image", metavar="ISO")
+    protect.add_argument("-o", "--output", metavar="FILE", required=True, help="the error correction file (RS01, RS03 with --file) or the new image")
+    protect.add_argument("--method", choices=("RS01", "RS02", "RS03"), default="RS01")
+    protect.add_argument("--roots", type=int, help="parity bytes of each 255 (default 32; RS02: what fits; RS03 images fill their medium)")
+    protect.add_argument("--capacity", type=int, metavar="SECTORS", help="size of the medium for RS02 and RS03 images (default: the smallest that fits)")
+    protect.add_argument("--file", action="store_true", help="RS03: a file of its own")
     plan = actions.add_parser("plan", help="how many copies, on which media, for a wanted probability of survival")
     plan.add_argument("--survival", type=float, default=0.999, metavar="P", help="wanted probability that the data can be read (default 0.999)")
     plan.add_argument("--years", type=float, default=20, help="after so many years (default 20)")
@@ -32,10 +40,29 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     plan.add_argument("--history", metavar="DB", help="take the rates from what measure --log wrote")
     plan.add_argument("--common", type=float, default=0.1, metavar="C", help="share of failures that hit all discs of a make (default 0.1, an assumption)")
     plan.add_argument("--json", action="store_true")
+    drives.arguments(actions)
 
 
 def run(options: argparse.Namespace) -> int:
-    return {"press": _press, "plan": _plan}[options.action](options)
+    return {"press": _press, "plan": _plan, "protect": _protect, **drives.ACTIONS}[options.action](options)
+
+
+def _protect(options: argparse.Namespace) -> int:
+    from tanken.disc.dvdisaster import create
+
+    if Path(options.output).resolve() == Path(options.image).resolve():
+        raise UsageError(f"output {options.output}", wanted="a file that is not read from")
+    if options.file and options.method != "RS03":
+        raise UsageError(f"--file with {options.method}", wanted="RS03; RS01 always makes a file, RS02 never")
+    tell = progress.to(sys.stderr) if sys.stderr.isatty() else progress.silent
+    if options.method == "RS01":
+        head = create.rs01(options.image, options.output, options.roots or 32, tell)
+    elif options.method == "RS02":
+        head = create.rs02(options.image, options.output, options.roots, options.capacity, tell)
+    else:
+        head = create.rs03(options.image, options.output, options.roots or 32, options.file, options.capacity, tell)
+    print(f"{options.output}: {head.method}, {head.roots} roots over {head.data} layers: any {head.roots} of 255 may be lost ({head.roots / head.data:.1%} redundancy)")
+    return 0
 
 
 def _plan(options: argparse.Namespace) -> int:

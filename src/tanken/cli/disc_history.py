@@ -5,18 +5,22 @@ The statistics stand in `tanken.disc.history`.
 
 from __future__ import annotations
 
-from tanken.disc.history import Trend, trends
+from tanken.base.records import json_line
+from tanken.disc.history import Trend, mixed, trends
 
 
 def show(path: str, disc: str | None, json: bool) -> int:
     """Prints the trends of all discs, or of one with its measurements."""
     found = trends(path, disc)
+    warnings = mixed(path)
     for place, item in enumerate(found, 1):
         if json:
             print(item.to_json())
             continue
         for line in _lines(place, item, disc is not None):
             print(line)
+    for text in warnings:
+        print(json_line({"warning": text}) if json else f"note: {text}")
     if not found and not json:
         print("no measurements yet")
     return 0

@@ -68,9 +68,12 @@ def run(options: argparse.Namespace) -> int:
         _write(options.csv, _csv(lines))
     _draw(options, made, found)
     if options.log:
-        from tanken.disc import history
+        from tanken.disc import history, media
 
-        history.record(options.log, options.disc or Path(options.image).name, options.media or "", options.date, found)
+        identities = media.beside(options.image) if options.image != "-" else []
+        identity = options.media or (identities[0].media if identities else "")
+        mark = identities[0].fingerprint if identities else None
+        history.record(options.log, options.disc or Path(options.image).name, identity, options.date, found, mark)
     if options.json:
         if made.log:
             for line in lines:

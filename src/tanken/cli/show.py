@@ -35,6 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--length", type=number, metavar="N", help="bytes of a hexdump (default: all)")
     parser.add_argument("--mode", type=int, choices=(16, 32, 64), default=64, help="processor mode of x86:HEX")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--log", metavar="DB", help="of a disc: compare its Media ID with what measure --log wrote")
     font.arguments(parser)
     capture.arguments(parser)
 
@@ -47,6 +48,10 @@ def run(options: argparse.Namespace) -> int:
         return capture.show(thing, options)
     if thing.kind.name == "telnet-code":
         return capture.show_codes(thing.name.partition(":")[2], options.json)
+    if (thing.kind.owner == "disc" or thing.name.endswith((".adip", ".lpp", ".atip", ".iso", ".cue", ".ccd"))) and options.length is None and not options.offset:
+        from tanken.cli import disc_show
+
+        return disc_show.show(thing.name, options.log, options.json)
     if thing.kind is kinds.ROW:
         lines = _x86(thing.query, options.mode, options.json)
     elif thing.kind is kinds.DIRECTORY:

@@ -126,4 +126,5 @@ def _engine(crc: Crc) -> tuple[Any, Any]:
 DVD_EDC = Crc(32, 0x80000011)  # ECMA-267 section 16.3: x^32 + x^31 + x^4 + 1
 CD_EDC = Crc(32, 0x8001801B, reflected=True)  # ECMA-130 section 14.3: (x^16 + x^15 + x^2 + 1)(x^16 + x^2 + x + 1)
 CRC32 = Crc(32, 0x04C11DB7, 0xFFFFFFFF, True, 0xFFFFFFFF)  # IEEE 802.3
+CRC32_RAW = Crc(32, 0x04C11DB7, 0xFFFFFFFF, True)  # the same without the final inversion (dvdisaster)
 SUBCODE_Q = Crc(16, 0x1021, final=0xFFFF)  # IEC 60908 section 17.5.1: x^16 + x^12 + x^5 + 1, stored inverted

@@ -1,13 +1,51 @@
-"""placeholder"""
+"""Names what damaged a disc, with a confidence, from the picture of its errors; and finds the speed steps of its burner.
+
+A small network over `disc.features`, learnt from synthetic discs alone (`disc.training`): how real damage fares with it is untried. It is asked
+only for DVDs of which enough of the radius was read.
+"""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from tanken.base.records import Record
+from tanken.disc import features, training
+from tanken.disc.measure import Measurement
+
+LEAST_RINGS = 40  # of 69: less of a disc has no picture
+LEAST_ROWS = 12  # wrong rows
 
 
-@dataclass
-class Judged:
+@dataclass(frozen=True, slots=True, repr=False)
+class Judged(Record):
+    """The most likely kind of damage (`clean`: nothing but the usual floor), its probability, those of all kinds, and speed steps in mm."""
+
     kind: str
     confidence: float
+    all: dict[str, float] = field(default_factory=dict)
     steps: list[float] = field(default_factory=list)
-def classify(made: object) -> Judged | None:
-    return None
+
+
+@cache
+def _model() -> dict[str, Any]:
+    with np.load(training.MODEL) as file:
+        return {name: file[name].astype(np.float64) for name in file.files}
+
+
+def classify(made: Measurement) -> Judged | None:
+    """The damage of a measured DVD, or None where too little was read, or too little is wrong, to say."""
+    grid = made.grid
+    if made.kind != "dvd" or made.form not in ("dvd2366", "dvd2384", "dvdt") or (grid.read.sum(axis=1) > 0).sum() < LEAST_RINGS:
+        return None
+    if grid.wrong.sum() < LEAST_ROWS:
+        return Judged("clean", 1.0)
+    chances = training.probabilities(_model(), features.features(grid)[None])[0]
+    best = int(chances.argmax())
+    kind = training.CLASSES[best]
+    steps = [round(radius, 1) for radius, _ in features.steps(grid)] if kind == "speed" else []
+    named = {name: round(float(chance), 4) for name, chance in zip(training.CLASSES, chances, strict=True)}
+    return Judged(kind, float(chances[best]), named, steps)

@@ -17,10 +17,11 @@ from typing import Any
 
 from tanken.base.errors import InputError, UsageError
 from tanken.base.records import Record, json_line
+from tanken.disc.media import groups
 from tanken.disc.summary import Summary, limits
 
 SCHEMA = """
-create table if not exists discs (id integer primary key, name text not null unique, media text not null default '');
+create table if not exists discs (id integer primary key, name text not null unique, media text not null default '', fingerprint blob);
 create table if not exists measurements (
     id integer primary key, disc integer not null references discs(id), day text not null, type text not null, level real, bad integer not null,
     verdict text not null, summary text not null, unique (disc, day)
@@ -81,18 +82,42 @@ def _day(text: str | None) -> str:
         raise UsageError(f"date {text!r}", wanted="YYYY-MM-DD") from None
 
 
-def record(path: str, disc: str, media: str, day: str | None, found: Summary) -> None:
+def record(path: str, disc: str, media: str, day: str | None, found: Summary, fingerprint: bytes | None = None) -> None:
     """Writes a summary; a second one of the same disc and day replaces the first."""
     level = found.pi_sum8_max if found.bler_max is None else found.bler_max
     bad = found.edc_bad + (found.pof_total or 0) + ((found.c2 or {}).get("cu") or 0)
     when = _day(day)
     with opened(path) as base:
-        base.execute("insert into discs (name, media) values (?, ?) on conflict (name) do update set media = coalesce(nullif(excluded.media, ''), media)", (disc, media))
+        base.execute(
+            "insert into discs (name, media, fingerprint) values (?, ?, ?) on conflict (name) do update set "
+            "media = coalesce(nullif(excluded.media, ''), media), fingerprint = coalesce(excluded.fingerprint, fingerprint)",
+            (disc, media, fingerprint),
+        )
         (key,) = base.execute("select id from discs where name = ?", (disc,)).fetchone()
         base.execute(
             "insert or replace into measurements (disc, day, type, level, bad, verdict, summary) values (?, ?, ?, ?, ?, ?, ?)",
             (key, when, found.type, level, bad, found.verdict, json_line(found)),
         )
+
+
+def fingerprints(path: str) -> list[tuple[str, str, bytes]]:
+    """Name, Media ID and fingerprint of all discs that have one."""
+    with opened(path, must_exist=True) as base:
+        rows = base.execute("select name, media, fingerprint from discs where fingerprint is not null order by name").fetchall()
+    return [(str(name), str(media), bytes(mark)) for name, media, mark in rows]
+
+
+def mixed(path: str) -> list[str]:
+    """A sentence for each Media ID whose discs fall in more than one group by their fingerprints."""
+    found: dict[str, list[tuple[str, bytes]]] = {}
+    for name, identity, mark in fingerprints(path):
+        found.setdefault(identity, []).append((name, mark))
+    out = []
+    for identity, discs in found.items():
+        parts = groups(discs)
+        if len(parts) > 1:
+            out.append(f"{identity}: {len(parts)} groups of fingerprints, probably another dye under the same ID: {' | '.join(', '.join(part) for part in parts)}")
+    return out
 
 
 def _fit(years: list[float], logs: list[float]) -> tuple[float, float, float, float]:

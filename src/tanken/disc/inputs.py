@@ -78,8 +78,10 @@ def read(name: str, forced: str | None = None) -> Source:
     path = Path(name)
     if path.suffix.lower() in (".cue", ".ccd") and name != "-":
         path, tracks = _sheet(path)
-    data = _bytes(str(path))
+    data = open_bytes(str(path))
     form = FORMATS[forced] if forced else detect(data)
+    if form is None and path.suffix.lower() in (".iso", ".udf") and len(data):
+        form = FORMATS["iso"]
     if form is None:
         raise InputError(f"{len(data)} bytes of no known disc format", wanted=", ".join(FORMATS), where=name, hint="--format says which")
     source = Source(name, form, data, tracks=tracks)
@@ -89,7 +91,8 @@ def read(name: str, forced: str | None = None) -> Source:
     return source
 
 
-def _bytes(name: str) -> Bytes:
+def open_bytes(name: str) -> Bytes:
+    """The bytes of a file, or of the standard input for `-`. Raises InputError where it cannot be read."""
     if name == "-":
         return np.frombuffer(sys.stdin.buffer.read(), dtype=np.uint8)
     try:

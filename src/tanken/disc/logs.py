@@ -17,6 +17,7 @@ from tanken.disc.measure import BlockLine, Measurement, SecondLine
 HEAD = 4096  # bytes that recognition looks at
 LARGEST = 256 << 20  # bytes of a log
 FIRST_PSN = 0x030000
+MOST = 1 << 40  # of any count
 NAMES = {
     "lba": ("lba", "sector", "position", "sec", "time", "block", "gb", "mb", "psn"),
     "pi": ("pie", "pi", "pi errors", "pi error", "pierrors", "pi sum8"), "pif": ("pif", "pi failures", "pi failure", "pifailures", "po"),
@@ -62,7 +63,7 @@ def _value(attributes: dict[str, str], *names: str) -> int | None:
         text = attributes.get(name)
         if text is not None:
             try:
-                return max(0, round(float(text)))
+                return min(max(0, round(float(text))), MOST)
             except (ValueError, OverflowError):
                 return None
     return None
@@ -124,7 +125,7 @@ def _csv(text: str, name: str) -> Measurement | None:
         if header is None:
             return None
         raise InputError("no row of numbers under the header", where=f"{name}:{start}", wanted="position and counts")
-    if any(not 0 <= value < 1e15 for row in rows for value in row):
+    if any(not 0 <= value < MOST for row in rows for value in row):
         raise InputError("a count that is negative or no number", where=name, wanted="counts from 0 on")
     if "bler" in columns or "c2" in columns:
         return _cd_rows(rows, columns, name)

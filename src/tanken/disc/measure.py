@@ -211,9 +211,9 @@ def _dvd_runs(source: Source, made: Measurement, progress: Progress) -> Iterator
     if made.lines:
         return
     rows, marks = modulation.decode(efm.from_runs(np.asarray(source.data)))
-    numbers = frame.psns(rows.reshape(len(rows), -1))
+    numbers = frame.psns(rows.reshape(len(rows), block.RECORDED_ROWS * COLUMNS))
     votes = np.bincount(((np.arange(len(rows)) - numbers) % SECTORS).astype(np.int64), minlength=1)
-    skip = int(votes.argmax()) if len(rows) else 0
+    skip = int(votes.argmax())
     rows = rows[skip:]
     rows = rows[: len(rows) // SECTORS * SECTORS]
     if not len(rows):
@@ -249,7 +249,7 @@ def _efm(source: Source, made: Measurement, progress: Progress) -> Iterator[Line
     done = circ.decode(np.where(erased, 0, symbols[:, 1:] & 255).astype(np.uint8), erased)
     steps = np.arange(len(symbols), dtype=np.float64)
     made.grid.add(geometry.CD.radius(steps), geometry.CD.angle(steps), done.symbols.astype(np.int64), done.c1 < 0)
-    sectors, bad = _find_sectors(done)
+    sectors, bad = find_sectors(done)
     made.notes.append(f"{len(sectors)} sectors found in the stream, {int(bad.sum())} with an EDC that fails" if len(sectors) else "no data sectors: audio, or too short")
     q_bad = _q_errors(symbols[:, 0])
     total = -(-len(symbols) // FRAMES_A_SECOND)
@@ -262,7 +262,7 @@ def _efm(source: Source, made: Measurement, progress: Progress) -> Iterator[Line
         progress(Event("measure", second + 1, total, f"{total} seconds"))
 
 
-def _find_sectors(done: circ.Decoded) -> tuple[Bytes, NDArray[np.bool_]]:
+def find_sectors(done: circ.Decoded) -> tuple[Bytes, NDArray[np.bool_]]:
     """Sectors in the decoded stream, by their sync, descrambled and corrected by P and Q; which EDC still fails."""
     stream = circ.swap(done.frames.reshape(-1))
     marks = circ.swap(done.marks.reshape(-1).astype(np.uint8))

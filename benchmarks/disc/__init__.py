@@ -1,0 +1,4 @@
+"""Speed of the disc's codes against reedsolo, galois and dvdisaster.
+
+`python -m benchmarks.disc`.
+"""
