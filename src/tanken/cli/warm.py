@@ -45,7 +45,22 @@ def _telnet_ciphers() -> None:
     feedback.warm()
 
 
-WARM = (("font machines", _font_machines), ("x86 decoder", _x86_decoder), ("x86 text", _x86_text), ("telnet ciphers", _telnet_ciphers))
+def _disc_codes() -> None:
+    """Both discs' decoders and modulations, on a few damaged blocks and frames."""
+    import numpy as np
+
+    from tanken.disc import damage, press
+    from tanken.disc.cd import circ, efm
+    from tanken.disc.dvd import block, decode, modulation
+
+    blocks = np.frombuffer(b"".join(press.press_dvd(bytes(32768), damages=[damage.parse("jitter:level=0.04")])), dtype=np.uint8).reshape(-1, 13, 182)
+    modulation.decode(modulation.encode(blocks))
+    decode.decode(block.from_recorded(blocks))
+    symbols, _ = efm.decode(efm.from_runs(np.frombuffer(press.press_cd(bytes(4096), [damage.parse("jitter:level=0.02")]), dtype=np.uint8)))
+    circ.decode((symbols[:, 1:] & 255).astype(np.uint8), symbols[:, 1:] < 0)
+
+
+WARM = (("disc codes", _disc_codes), ("font machines", _font_machines), ("x86 decoder", _x86_decoder), ("x86 text", _x86_text), ("telnet ciphers", _telnet_ciphers))
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
