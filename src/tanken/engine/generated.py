@@ -173,9 +173,9 @@ class Generated:
                 getattr(self.state, place.field)[place.index] = value
         self.state.rip = block.recording.instructions[index].address
         self.executed += index
-        if isinstance(error, Modified):
+        if isinstance(error, Modified | Faulted):
             return self._one()
-        return error.exit if isinstance(error, Faulted) else MemoryMiss(error.address, error.size, error.access)
+        return MemoryMiss(error.address, error.size, error.access)
 
     def _read(self, place: Place) -> int:
         value = getattr(self.state, place.field)

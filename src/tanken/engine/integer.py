@@ -5,7 +5,7 @@ It runs one instruction at a time. What the instruction sets is kept aside until
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tanken.engine.memory import AddressSpace
@@ -95,8 +95,10 @@ class IntegerMachine:
         if condition.node:
             then()
 
-    def fault(self, vector: int, code: int | None, message: str, condition: Value | None = None) -> None:
+    def fault(self, vector: int, code: int | None, message: str, condition: Value | None = None, keep: Sequence[tuple[Place, Value]] = ()) -> None:
         if condition is None or condition.node:
+            for place, value in keep:
+                setattr(self.state, place.field, number(value))
             raise Faulted(Fault(vector, code, self._at, message))
 
     def jump(self, target: Value) -> None:

@@ -6,7 +6,7 @@ of a block, faults that always happen) raises Unrecordable, and the reference en
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,7 +150,8 @@ class Recorder:
             if node is not old:
                 self._sets[place] = self.graph.compute("select", place.width, place.width, (chosen, node, old))
 
-    def fault(self, vector: int, code: int | None, message: str, condition: Value | None = None) -> None:
+    def fault(self, vector: int, code: int | None, message: str, condition: Value | None = None, keep: Sequence[tuple[Place, Value]] = ()) -> None:
+        """What is kept is not recorded: who meets the fault does the instruction on the reference engine."""
         node = self.graph.const(1) if condition is None else node_of(condition)
         if node.op == "const":
             if node.extra:

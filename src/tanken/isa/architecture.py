@@ -6,7 +6,7 @@ package (design: "The narrow waists").
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal, Protocol
@@ -290,8 +290,8 @@ class Machine(Protocol):
     def when(self, condition: Value, then: Callable[[], None]) -> None:
         """The effects of `then` only where the condition (width 1) holds; values made inside are not used outside."""
 
-    def fault(self, vector: int, code: int | None, message: str, condition: Value | None = None) -> None:
-        """End the instruction with a Fault, where `condition` holds (always without one); nothing of the instruction has happened."""
+    def fault(self, vector: int, code: int | None, message: str, condition: Value | None = None, keep: Sequence[tuple[Place, Value]] = ()) -> None:
+        """End the instruction with a Fault, where `condition` holds (always without one); nothing of the instruction has happened but `keep`."""
 
     def jump(self, target: Value) -> None:
         """Go on there."""

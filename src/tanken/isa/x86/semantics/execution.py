@@ -6,7 +6,7 @@ upper half of its register, a smaller one leaves the rest; 3.7.5: effective addr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tanken.base.errors import InternalError
@@ -131,6 +131,8 @@ class Execution:
         self.operands: tuple[Operand, ...] = inst.operands
         self.mnemonic = inst.mnemonic
         self.width = inst.operand_size * 8
+        self.exceptions: Value | None = None  # floating-point ones of the parts that came before
+        self.is_followed = False
         self.clears_upper = inst.row is not None and inst.row.section.startswith(("vex", "xop"))
 
     # -- values and places
@@ -256,8 +258,10 @@ class Execution:
         """The address behind the instruction."""
         return self.inst.address + self.inst.length & 0xFFFF_FFFF_FFFF_FFFF
 
-    def fault(self, vector: int, message: str, condition: Value | None = None, code: int | None = None) -> None:
-        self.machine.fault(vector, code, message, condition)
+    def fault(
+        self, vector: int, message: str, condition: Value | None = None, code: int | None = None, keep: Sequence[tuple[Place, Value]] = ()
+    ) -> None:
+        self.machine.fault(vector, code, message, condition, keep)
 
     def no_operand_prefix(self) -> None:
         """#UD with prefix 66, where the SDM's opcode column says NP and the map lets it pass."""

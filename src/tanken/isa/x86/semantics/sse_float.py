@@ -15,6 +15,7 @@ from tanken.isa.x86.semantics.vectors import enter_mmx, join, split, uses_mmx, v
 from tanken.isa.x86.state import AF, CF, MXCSR, OF, PF, SF, ZF
 
 FORMATS = {32: F.SINGLE, 64: F.DOUBLE}
+EARLY = F.INVALID | F.DENORMAL | F.ZERO_DIVIDE
 ARITHMETIC = {"add": F.add, "sub": F.sub, "mul": F.mul, "div": F.div, "min": F.smaller, "max": F.larger, "order": F.order}
 Function = Callable[..., tuple[int, ...]]
 
@@ -88,7 +89,7 @@ class Floats:
 
     def __init__(self, x: Execution) -> None:
         self.x, self.mxcsr, self.control = x, x.get(MXCSR), x.get(MXCSR)
-        self.flags = x.constant(0, 32)
+        self.flags = x.constant(0, 32) if x.exceptions is None else x.exceptions
 
     def apply(self, name: str, width: int, *operands: Value) -> Value:
         result, flags = self.x.machine.apply(FUNCTIONS[name], (width, 32), *operands, self.control)
@@ -96,9 +97,16 @@ class Floats:
         return result
 
     def end(self) -> None:
-        x = self.x
-        unmasked = self.flags & ~(self.mxcsr >> 7) & 63
-        x.fault(XM, "an unmasked floating-point exception", ~unmasked.is_zero())
+        """Where an unmasked one is found before computing, those found after it are not recorded (SDM volume 1, 11.5.3).
+
+        A part of an instruction that others follow hands its exceptions on to them.
+        """
+        if self.x.is_followed:
+            self.x.exceptions = self.flags
+            return
+        x, unmasked = self.x, self.flags & ~(self.mxcsr >> 7) & 63
+        early = (unmasked & EARLY).is_zero().select(self.flags & 63, self.flags & EARLY)
+        x.fault(XM, "an unmasked floating-point exception", ~unmasked.is_zero(), keep=((MXCSR, self.mxcsr | early),))
         x.set(MXCSR, self.mxcsr | self.flags & 63)
 
 

@@ -95,10 +95,13 @@ class Half(Execution):
 def results(x: Execution, function: Semantic) -> list[Value]:
     """What `function` gives for each half that there is."""
     wide = x.inst.mnemonic not in ("vmovss", "vmovsd") and any(isinstance(o, Register | Memory) and o.size == 32 for o in x.operands)
-    found = []
+    found: list[Value] = []
+    exceptions = None
     for number in range(1 + wide):
         half = Half(x.machine, x.inst, number)
+        half.exceptions, half.is_followed = exceptions, number < wide
         function(half)
+        exceptions = half.exceptions
         assert half.result is not None, f"{x.mnemonic} gave no result"
         found.append(half.result)
     return found
