@@ -71,8 +71,9 @@ def _patched(case: Case) -> bytes:
 
 def behind(inst: Inst, case: Case, result: Result) -> str:
     words = list(_words(GPR_NAMES, result.regs, case.regs))
-    if result.trap is not None:  # its MXCSR and x87 state are not compared
-        words += _words(("trap", "flags"), (result.trap, result.flags & ~RESUME), (-1, case.flags))
+    if result.trap is not None:
+        words += _words(("trap", "error", "flags", "mxcsr"), (result.trap, result.error, result.flags & ~RESUME, result.mxcsr), (-1, 0, case.flags, case.mxcsr))
+        words += _words((*_numbered("st", 8), *FPU), (*result.st, *result.fpu), (*case.st, *case.fpu))
         return " ".join([*words, *_memory(_patched(case), result.data)])
     following = CODE + inst.length
     words += _words(("rip", "flags", "mxcsr", "fs", "gs"), (result.rip, result.flags, result.mxcsr, *result.bases), (following, case.flags, case.mxcsr, *case.bases))
@@ -141,7 +142,7 @@ def parse(line: str, where: str) -> tuple[Inst, Case, Result]:
     case.flags, case.mxcsr, case.bases = known["flags"], known["mxcsr"], (known["fs"], known["gs"])
     case.fpu = known["control"], known["status"], known["top"], known["valid"]
     lists = {name: values.copy() for name, values in lists.items()}
-    memory, known["rip"], known["trap"] = bytearray(_patched(case)), CODE + inst.length, -1
+    memory, known["rip"], known["trap"], known["error"] = bytearray(_patched(case)), CODE + inst.length, -1, 0
     for name, value in _read(second, where):
         if name[0] == "@":
             memory[int(name[1:], 16) : int(name[1:], 16) + len(value) // 2] = bytes.fromhex(value)
@@ -150,7 +151,7 @@ def parse(line: str, where: str) -> tuple[Inst, Case, Result]:
     trap = None if known["trap"] < 0 else known["trap"]
     result = Result(
         trap, known["rip"], lists["regs"], known["flags"], lists["xmm"], known["mxcsr"], lists["st"],
-        (known["control"], known["status"], known["top"], known["valid"]), bytes(memory), 0, lists["upper"], (0, 0, 0), 0, lists["seg"],
+        (known["control"], known["status"], known["top"], known["valid"]), bytes(memory), 0, lists["upper"], (0, 0, 0), known["error"], lists["seg"],
         (known["fs"], known["gs"]),
     )  # fmt: skip
     return inst, case, result

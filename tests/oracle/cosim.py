@@ -307,6 +307,8 @@ def _compare_exit(theirs: Result, exit: Exit | None) -> Iterator[str]:
         trap = theirs.trap if theirs.trap in (12, 13) else -1  # which of the two the segment says; the engine tells them all as misses
     if trap != theirs.trap:
         yield f"{exit} host trap {theirs.trap}"
+    elif isinstance(exit, Fault) and trap in (10, 11, 12, 13) and exit.code != theirs.error:
+        yield f"{exit} host error code {theirs.error:#x}"
 
 
 def run(forms: Iterable[Form], encodings: int, states: int, seed: int = 1, mode: int = 64) -> Outcome:

@@ -95,11 +95,13 @@ class IntegerMachine:
         if condition.node:
             then()
 
-    def fault(self, vector: int, code: int | None, message: str, condition: Value | None = None, keep: Sequence[tuple[Place, Value]] = ()) -> None:
+    def fault(
+        self, vector: int, code: Value | int | None, message: str, condition: Value | None = None, keep: Sequence[tuple[Place, Value]] = ()
+    ) -> None:
         if condition is None or condition.node:
             for place, value in keep:
                 setattr(self.state, place.field, number(value))
-            raise Faulted(Fault(vector, code, self._at, message))
+            raise Faulted(Fault(vector, number(code) if isinstance(code, Value) else code, self._at, message))
 
     def jump(self, target: Value) -> None:
         self._next = number(target)

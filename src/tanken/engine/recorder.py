@@ -150,14 +150,16 @@ class Recorder:
             if node is not old:
                 self._sets[place] = self.graph.compute("select", place.width, place.width, (chosen, node, old))
 
-    def fault(self, vector: int, code: int | None, message: str, condition: Value | None = None, keep: Sequence[tuple[Place, Value]] = ()) -> None:
-        """What is kept is not recorded: who meets the fault does the instruction on the reference engine."""
+    def fault(
+        self, vector: int, code: Value | int | None, message: str, condition: Value | None = None, keep: Sequence[tuple[Place, Value]] = ()
+    ) -> None:
+        """What is kept, and a code that is no constant, are not recorded: who meets the fault does the instruction on the reference engine."""
         node = self.graph.const(1) if condition is None else node_of(condition)
         if node.op == "const":
             if node.extra:
                 raise Unrecordable(message)
             return
-        self._event("fault", node, extra=Fault(vector, code, self._address, message))
+        self._event("fault", node, extra=Fault(vector, None if isinstance(code, Value) else code, self._address, message))
 
     def jump(self, target: Value) -> None:
         self._sets[NEXT] = node_of(target)

@@ -290,7 +290,9 @@ class Machine(Protocol):
     def when(self, condition: Value, then: Callable[[], None]) -> None:
         """The effects of `then` only where the condition (width 1) holds; values made inside are not used outside."""
 
-    def fault(self, vector: int, code: int | None, message: str, condition: Value | None = None, keep: Sequence[tuple[Place, Value]] = ()) -> None:
+    def fault(
+        self, vector: int, code: Value | int | None, message: str, condition: Value | None = None, keep: Sequence[tuple[Place, Value]] = ()
+    ) -> None:
         """End the instruction with a Fault, where `condition` holds (always without one); nothing of the instruction has happened but `keep`."""
 
     def jump(self, target: Value) -> None:

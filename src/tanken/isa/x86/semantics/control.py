@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tanken.isa.architecture import Value
 from tanken.isa.x86.inst import Relative
-from tanken.isa.x86.semantics.descriptors import SS, check_code, far_target, is_far, load_segment
+from tanken.isa.x86.semantics.descriptors import SS, check_code, code_of, far_target, is_far, load_segment
 from tanken.isa.x86.semantics.execution import GP, UD, Execution
 from tanken.isa.x86.semantics.flags import CONDITIONS, STATUS, condition
 from tanken.isa.x86.semantics.registry import semantic
@@ -58,7 +58,7 @@ def ret(x: Execution) -> None:
 @semantic("retf")
 def retf(x: Execution) -> None:
     target, selector = x.pop(x.width), x.pop(x.width)
-    x.fault(GP, "a return to another privilege level", ~(selector & 3).equals(3), 0)
+    x.fault(GP, "a return to another privilege level", ~(selector & 3).equals(3), code_of(selector.trunc(16)))
     check_code(x, selector)
     x.machine.jump(target.zext(64))
     _release(x)
@@ -68,12 +68,12 @@ def retf(x: Execution) -> None:
 def iret(x: Execution) -> None:
     """Outside 64-bit mode the stack stays where it is."""
     target, code, flags = (x.pop(x.width) for _ in range(3))
-    x.fault(GP, "a return to another privilege level", ~(code & 3).equals(3), 0)
+    x.fault(GP, "a return to another privilege level", ~(code & 3).equals(3), code_of(code.trunc(16)))
+    check_code(x, code)
     if x.inst.mode == 64:
         stack, segment = x.pop(x.width), x.pop(x.width)
         load_segment(x, SS, segment.trunc(16))
         x.set(GPR[RSP], stack.zext(64))
-    check_code(x, code)
     restore_flags(x, flags)
     x.machine.jump(target.zext(64))
 

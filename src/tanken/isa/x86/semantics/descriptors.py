@@ -38,6 +38,11 @@ def _is(selector: Value, descriptor: Descriptor) -> Value:
     return (selector & 0xFFFC).equals(descriptor.selector)
 
 
+def code_of(selector: Value) -> Value:
+    """The error code of an exception over a selector (SDM volume 3, 6.13)."""
+    return selector & 0xFFFC
+
+
 def load_segment(x: Execution, number: int, selector: Value) -> None:
     """Put a selector into a segment register; FS and GS then begin at 0. SS takes only the writable segment, at privilege level 3."""
     usable = (selector & 0xFFFC).is_zero()
@@ -45,7 +50,7 @@ def load_segment(x: Execution, number: int, selector: Value) -> None:
         usable = usable | _is(selector, descriptor)
     if number == SS:
         usable = selector.equals(USER_DATA)
-    x.fault(GP, "no such segment", ~usable, 0)
+    x.fault(GP, "no such segment", ~usable, code_of(selector))
     x.set(SEGMENT[number], selector)
     if number in (FS, GS):
         x.set(FS_BASE if number == FS else GS_BASE, x.constant(0, 64))
@@ -83,7 +88,7 @@ def verify(x: Execution) -> None:
 
 def check_code(x: Execution, selector: Value) -> None:
     """Far transfers stay in the program's own code segment: a change of mode is not supported."""
-    x.fault(GP, "no other code segment to go to", ~(selector.trunc(16) | 3).equals(USER_CODE[x.inst.mode]), 0)
+    x.fault(GP, "no other code segment to go to", ~(selector.trunc(16) | 3).equals(USER_CODE[x.inst.mode]), code_of(selector.trunc(16)))
 
 
 def far_target(x: Execution) -> Value:

@@ -259,7 +259,7 @@ class Execution:
         return self.inst.address + self.inst.length & 0xFFFF_FFFF_FFFF_FFFF
 
     def fault(
-        self, vector: int, message: str, condition: Value | None = None, code: int | None = None, keep: Sequence[tuple[Place, Value]] = ()
+        self, vector: int, message: str, condition: Value | None = None, code: Value | int | None = None, keep: Sequence[tuple[Place, Value]] = ()
     ) -> None:
         self.machine.fault(vector, code, message, condition, keep)
 
