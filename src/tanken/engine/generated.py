@@ -46,6 +46,8 @@ Entry = tuple[Callable[[], int], int, Exit | None]  # function, instructions, ex
 class Generated:
     """As `Interpreter`, with the same exits; `lazy` are the places of one bit that are mostly written and seldom read."""
 
+    slice = 200_000
+
     def __init__(self, state: Any, memory: AddressSpace, isa: Architecture, lazy: tuple[Place, ...] = ()) -> None:
         self.state, self.memory, self.isa, self.lazy = state, memory, isa, frozenset(lazy)
         self.executed = 0
@@ -82,6 +84,9 @@ class Generated:
         self.memory.store(address, size, value)
 
     # -- running
+
+    def save(self) -> None:
+        """Nothing is kept from run to run."""
 
     def run(self, budget: int | None = None) -> Exit:
         """Go on until an exit; at most `budget` instructions. The state is exact then."""

@@ -21,6 +21,8 @@ class Interpreter:
     before)` is called after each instruction with a copy of the state before it.
     """
 
+    slice = 200_000
+
     def __init__(self, state: Any, memory: AddressSpace, isa: Architecture, counter: Place | None = None) -> None:
         self.state, self.memory, self.isa = state, memory, isa
         self.executed = 0
@@ -29,6 +31,9 @@ class Interpreter:
         self._decoded: dict[int, Instruction] = {}
         self._on_page: dict[int, set[int]] = {}
         memory.on_code_write = self._forget
+
+    def save(self) -> None:
+        """Nothing is kept from run to run."""
 
     def run(self, budget: int | None = None) -> Exit:
         """Go on until an exit; at most `budget` instructions. The state is exact then: at the instruction for a fault or a miss."""

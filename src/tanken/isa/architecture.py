@@ -105,6 +105,38 @@ class Place:
         return self.field if self.index is None else f"{self.field}[{self.index}]"
 
 
+class Hole(int):
+    """A number of one instruction that its translation is to keep open: an address, a displacement, an immediate.
+
+    Given to `Machine.constant` it stays open. Whoever computes with it in Python gets an ordinary number, and `touched` then tells the
+    translator that its code is for this number alone.
+    """
+
+    kind: str
+    width: int
+    touched: set[str]
+
+    def __new__(cls, value: int, kind: str, width: int, touched: set[str]) -> Hole:
+        self = super().__new__(cls, value)
+        self.kind, self.width, self.touched = kind, width, touched
+        return self
+
+
+def _reveal(name: str) -> Callable[..., object]:
+    plain = getattr(int, name)
+
+    def method(self: Hole, *others: object) -> object:
+        self.touched.add(self.kind)
+        return plain(self, *others)
+
+    return method
+
+
+for _name in ("add", "radd", "sub", "rsub", "mul", "and", "rand", "or", "ror", "xor", "lshift", "rshift", "mod", "floordiv", "neg", "invert",
+              "bool", "index", "eq", "ne", "lt", "le", "gt", "ge", "hash"):  # fmt: skip
+    setattr(Hole, f"__{_name}__", _reveal(f"__{_name}__"))
+
+
 class Value:
     """A guest value of `width` bits, of which only its machine knows the `node`; unsigned unless a method says otherwise.
 

@@ -22,7 +22,6 @@ from tanken.vkernel.loader import Image, load
 from tanken.vkernel.surroundings import Surroundings
 from tanken.vkernel.trace import Trace
 
-SLICE = 200_000  # instructions between two looks at the signals that came in
 VECTOR_SIGNAL = {0: signal.SIGFPE, 3: signal.SIGTRAP, 6: signal.SIGILL, 16: signal.SIGFPE, 17: signal.SIGBUS, 19: signal.SIGFPE}
 
 
@@ -30,8 +29,12 @@ class Engine(Protocol):
     """What runs a state in a memory."""
 
     executed: int
+    slice: int  # instructions between two looks at the signals that came in: some milliseconds
 
     def run(self, budget: int | None = None) -> Exit: ...
+
+    def save(self) -> None:
+        """Keep what the next run can use."""
 
 
 EngineFactory = Callable[[State, AddressSpace], Engine]
@@ -83,6 +86,7 @@ class Process:
             self.on_replace()
         if hasattr(self, "engine"):
             self.executed += self.engine.executed
+            self.engine.save()
         self._take(image)
         self.signals.forget_handlers()
         self.engine = self.make_engine(self.state, self.memory)
@@ -119,7 +123,7 @@ class Process:
 
         try:
             while True:
-                left = SLICE if budget is None else min(SLICE, budget - self.instructions)
+                left = self.engine.slice if budget is None else min(self.engine.slice, budget - self.instructions)
                 if left <= 0:
                     return Budget(self.instructions) if not self.is_child else self._leave(Ended(124))
                 exit = self.engine.run(left)
@@ -182,6 +186,7 @@ class Process:
         """A child leaves the host process here, with the same status or by the same signal."""
         if self.on_replace is not None:
             self.on_replace()
+        self.engine.save()
         if not self.is_child:
             self.descriptors.close_range(iter(self.descriptors.table))
             return ended

@@ -1,0 +1,214 @@
+"""The native engine: runs a state in directly mapped memory by copies of stencils; what they cannot do, the reference interpreter does.
+
+Facts of the method: the state is exact at every way out; a fault, a system call or an instruction without a native form leaves native code
+before it happens, and the interpreter then does that one instruction, so that both engines say the same of it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import weakref
+from typing import Any
+
+from tanken.engine.native import host as H
+from tanken.engine.native import ir, runtime
+from tanken.engine.native.assemble import Code
+from tanken.engine.native.maker import Maker
+from tanken.engine.native.space import DirectSpace
+from tanken.engine.native.store import Store
+from tanken.engine.reference import Interpreter
+from tanken.isa.architecture import Budget, Exit
+
+AREA = 64 << 20
+BLOB = 32 << 20
+ENDLESS = 1 << 62
+_engines: weakref.WeakSet[Native] = weakref.WeakSet()
+
+
+class Native:
+    """Runs `state` in `memory`; `executed` counts instructions since the beginning, each iteration of a repeated one as one."""
+
+    slice = 20_000_000
+
+    def __init__(self, state: Any, memory: DirectSpace, target: Any, store: Store) -> None:
+        self.state, self.memory, self.target, self.store = state, memory, target, store
+        self.executed = 0
+        self.N = N = target.tables
+        self.interpreted = 0  # instructions that native code left to the interpreter
+        self.interpreter = Interpreter(state, memory, target.isa)
+        self._forget_decoded = memory.on_code_write
+        memory.on_code_write = self._page_written
+        memory.on_change = self._changed
+        plain = H.MAP_PRIVATE | H.MAP_ANONYMOUS | H.MAP_NORESERVE
+        self._tab_at = H.map_memory(N.END * 8, H.PROT_READ | H.PROT_WRITE, plain)
+        self.tab = H.view(self._tab_at, N.END * 8).cast("q")
+        self._blob_at = H.map_memory(BLOB, H.PROT_READ | H.PROT_WRITE, plain)
+        self.blob = H.view(self._blob_at, BLOB)
+        self._block_at = H.map_memory(target.block_size + 4096 & ~4095, H.PROT_READ | H.PROT_WRITE, plain)
+        self.block = H.view(self._block_at, target.block_size)
+        self.area = H.DoubleArea(AREA)
+        store.load(self.tab, self.blob)
+        tab = ctypes.c_void_p(self._tab_at)
+        functions = store.functions
+        self._enter = functions["enter_key"]
+        self._look_up, self._forget = functions["look_up"], functions["forget"]
+        self.maker = Maker(target, self.tab, self.blob, lambda k0, k1, k2, n: self._enter(tab, k0, k1, k2, n))
+        self._install()
+        target.bind(state, self.block)
+        self._ranges_stale = True
+        self._owner = os.getpid()
+        _engines.add(self)
+
+    # -- setting up
+
+    def _install(self) -> None:
+        """Put the runtime into the code area, and tell the translator where everything is."""
+        N, codes = self.N, self.store.runtime
+        self._at, self._stub = 0, {}
+        places = {}
+        for name, code in codes.items():
+            places[name] = self._at
+            self.area.bytes[self._at : self._at + len(code.code)] = code.code
+            self._at = self._at + len(code.code) + 15 & ~15
+        base = self.area.run_at
+        known = {"AREALOW": base + self._at, "AREAHIGH": base + AREA, "STATE": self._block_at, "SIGNAL": H.libc_address("signal"),
+                 "STRUCK": base + places[f"stub{N.STRUCK}"]}  # fmt: skip
+        for name, code in codes.items():
+            self._patch(places[name], code, known)
+        for reason in range(N.STRUCK + 1):
+            self.tab[N.STUBS + reason] = places[f"stub{reason}"]
+        self._resume = base + places[f"stub{N.DISPATCH}"]
+        self._run = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 2, ctypes.c_int64, ctypes.c_void_p)(base + places["run"])
+        self._handler = base + places["handler"]
+        self._first = self._at
+        self.tab[N.AREA_AT], self.tab[N.AREA_HOST], self.tab[N.AREA_SIZE] = self._at, base, AREA
+        self.tab[N.GUEST_HOST] = self.memory.host
+        words = (self.store.address("answer"), self._tab_at, self.store.decoder_at, self.memory.host, self.area.write_at, self._blob_at)
+        struct.pack_into("<6Q", self.block, runtime.ANSWER, *words)
+
+    def _patch(self, at: int, code: Code, known: dict[str, int]) -> None:
+        for hole in code.relocations:
+            struct.pack_into("<Q", self.area.bytes, at + hole.offset, known[hole.symbol] + hole.addend)
+
+    def unshare(self) -> None:
+        """In a forked child: a code area of its own."""
+        self.area.unshare(self.tab[self.N.AREA_AT])
+        self._owner = os.getpid()
+
+    # -- code and its pages
+
+    def _page_written(self, page: int) -> None:
+        if self._forget_decoded is not None:
+            self._forget_decoded(page)
+        self._forget(self._tab_at, self.area.write_at, page << 12, page + 1 << 12)
+        self._ranges_stale = True
+
+    def _changed(self, start: int, end: int) -> None:
+        if any(start < self.tab[at + 1] and end > self.tab[at] for at in self._published()):
+            self._forget(self._tab_at, self.area.write_at, start, end)
+        self._ranges_stale = True
+
+    def _published(self) -> range:
+        return range(self.N.RANGES, self.N.RANGES + 2 * self.tab[self.N.RANGE_COUNT], 2)
+
+    def _publish(self) -> None:
+        """The executable ranges that nobody can write to unnoticed, for the translator; one page more of the rest at a time."""
+        N, at = self.N, self.N.RANGES
+        for start, end in self.memory.code_ranges():
+            if at < N.RANGES + 2 * N.MOST_RANGES:
+                self.tab[at], self.tab[at + 1] = start, end
+                at += 2
+        self.tab[N.RANGE_COUNT] = (at - N.RANGES) // 2
+        self._ranges_stale = False
+
+    def _flush(self) -> None:
+        """Begin the code area anew."""
+        N = self.N
+        self.tab[N.AREA_AT] = self._first
+        self.tab[N.SITE_COUNT] = self.tab[N.BLOCK_COUNT] = 0
+        ctypes.memset(self._tab_at + 8 * N.BLOCKS, 0, 16 * N.BLOCK_SLOTS)
+        ctypes.memset(self._block_at + ir.JUMP_CACHE_AT, 0, 16 * ir.JUMP_CACHE)
+
+    # -- running
+
+    def run(self, budget: int | None = None) -> Exit:
+        """Go on until an exit; at most `budget` instructions. The state is exact then."""
+        H.handle_faults(self._handler)
+        end = self.executed + (ENDLESS if budget is None else budget)
+        self.target.push(self.state, self.block)
+        while True:
+            left = end - self.executed
+            if left <= 0:
+                self.target.pull(self.state, self.block)
+                return Budget(budget or 0)
+            exit = self._native(left)
+            if exit is not None:
+                return exit
+
+    def _native(self, left: int) -> Exit | None:
+        """Native code until it comes out, and what has to be done then."""
+        N = self.N
+        if self._ranges_stale:
+            self._publish()
+        reason = self._run(self._block_at, self._resume, left, self.memory.host)
+        rest = struct.unpack_from("<q", self.block, ir.BUDGET_AT)[0]
+        if reason <= N.LAST_NATIVE:
+            self.executed += left - rest
+            return self._needed()
+        at = ir.HOST_AT if reason != N.STRUCK else runtime.FAULT_HOST
+        host = struct.unpack_from("<Q", self.block, at)[0] - (reason != N.STRUCK)
+        self._look_up(self._tab_at, host)
+        rest += self.tab[N.FOUND + 1]
+        if reason == N.STRUCK:
+            registers = struct.unpack_from("<3Q", self.block, runtime.FAULT_REGISTERS)
+            rest += self.target.struck(self.block, self.memory.host, registers)
+        self.executed += left - rest
+        struct.pack_into("<Q", self.block, ir.RIP_AT, self.tab[N.FOUND])
+        return self._interpreted(rest if reason == N.OUT_OF_BUDGET else 1)
+
+    def _interpreted(self, count: int) -> Exit | None:
+        """The next instructions by the interpreter."""
+        self.target.pull(self.state, self.block)
+        slow = self.interpreter
+        slow.executed = self.executed
+        exit = slow.run(count)
+        self.interpreted += count
+        self.executed = slow.executed
+        if isinstance(exit, Budget):
+            self.target.push(self.state, self.block)
+            return None
+        return exit
+
+    def _needed(self) -> Exit | None:
+        """What the translator asked for."""
+        N, tab = self.N, self.tab
+        what, at = tab[N.NEED], tab[N.NEED_AT]
+        if what == N.FULL:
+            self._flush()
+        elif what == N.NO_CODE:
+            if not self.memory.offer_code(at):
+                return self._interpreted(1)
+            self._ranges_stale = True
+        elif what == N.ANALYSIS:
+            self.maker.analyse(tab[N.NEED_FORM], self.memory.fetch(at), at)
+        else:
+            assert what == N.STENCIL, what
+            codes = [(self.memory.fetch(where), where) for where in (at, tab[N.NEED_SECOND]) if where]
+            self.maker.make(tab[N.NEED_FORM], (tab[N.NEED_KEY], tab[N.NEED_KEY1], tab[N.NEED_KEY2]), codes)
+        return None
+
+    def save(self) -> None:
+        """Keep the stencils that were made for the next run."""
+        if self.maker.made:
+            self.store.save(self.tab, self.blob)
+            self.maker.made = 0
+
+
+def _after_fork() -> None:
+    for engine in _engines:
+        engine.unshare()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,98 @@
+"""Memory of the host as the native engine needs it: reservations, an area that is written through one address and run through another,
+and the signals that faults arrive by.
+
+mmap(2), memfd_create(2), mprotect(2), sigaction(2), through ctypes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from typing import Any
+
+PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 0, 1, 2, 4
+MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS, MAP_NORESERVE = 1, 2, 0x10, 0x20, 0x4000
+FAILED = 2**64 - 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_mmap, _munmap, _mprotect = _libc.mmap, _libc.munmap, _libc.mprotect
+_mmap.restype = ctypes.c_void_p
+_mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+_munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_madvise = _libc.madvise
+_madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+
+def map_memory(length: int, protection: int, flags: int, address: int | None = None, fd: int = -1, offset: int = 0) -> int:
+    """mmap; OSError where the host refuses."""
+    got = _mmap(address, length, protection, flags, fd, offset)
+    if got is None or got == FAILED:
+        number = ctypes.get_errno()
+        raise OSError(number, f"mmap of {length:#x} bytes: {os.strerror(number)}")
+    return int(got)
+
+
+def unmap_memory(address: int, length: int) -> None:
+    _munmap(address, length)
+
+
+def protect_memory(address: int, length: int, protection: int) -> None:
+    """mprotect; OSError where the host refuses."""
+    if _mprotect(address, length, protection):
+        number = ctypes.get_errno()
+        raise OSError(number, f"mprotect of {length:#x} bytes at {address:#x}: {os.strerror(number)}")
+
+
+def view(address: int, length: int) -> memoryview:
+    """The bytes at `address` as a memoryview; whoever looks into what is not mapped crashes."""
+    return memoryview((ctypes.c_ubyte * length).from_address(address)).cast("B")
+
+
+class DoubleArea:
+    """Memory for code: written at `write_at`, run at `run_at`, never both through one address; a fork gets its own."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        fd = self._file()
+        self.write_at = map_memory(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd=fd)
+        self.run_at = map_memory(size, PROT_READ | PROT_EXEC, MAP_SHARED, fd=fd)
+        os.close(fd)
+        self.bytes = view(self.write_at, size)
+
+    def _file(self) -> int:
+        fd = os.memfd_create("tanken-code", os.MFD_CLOEXEC)
+        os.ftruncate(fd, self.size)
+        return fd
+
+    def unshare(self, used: int) -> None:
+        """In a forked child: an area of its own, with the same first `used` bytes, at the same addresses."""
+        data = bytes(self.bytes[:used])
+        fd = self._file()
+        map_memory(self.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, self.write_at, fd)
+        self.bytes[:used] = data
+        map_memory(self.size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, self.run_at, fd)
+        os.close(fd)
+
+
+class _Action(ctypes.Structure):
+    _fields_ = (("handler", ctypes.c_void_p), ("mask", ctypes.c_ubyte * 128), ("flags", ctypes.c_int), ("restorer", ctypes.c_void_p))
+
+
+SA_SIGINFO, SA_NODEFER = 4, 0x4000_0000
+FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+
+
+def handle_faults(handler: int) -> None:
+    """Let the code at `handler` take the signals of faults."""
+    action = _Action(handler=handler, flags=SA_SIGINFO)
+    for number in FAULTS:
+        if _libc.sigaction(int(number), ctypes.byref(action), None):
+            raise OSError(ctypes.get_errno(), "sigaction")
+
+
+def libc_address(name: str) -> int:
+    """Where a function of the C library is."""
+    function: Any = getattr(_libc, name)
+    return int(ctypes.cast(function, ctypes.c_void_p).value or 0)

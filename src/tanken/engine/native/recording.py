@@ -1,0 +1,135 @@
+"""What one instruction, or a comparison and its branch, does: recorded with its operands left open, so that one recording serves them all.
+
+The abstract machine of isa.architecture; numbers that are Holes become nodes of their own. What has no native form raises Unrecordable,
+and the reference interpreter does that instruction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from tanken.engine.graph import Graph, Node
+from tanken.engine.recorder import NEXT, Recorder, Unrecordable, node_of
+from tanken.isa.architecture import Architecture, Hole, Instruction, Place, Value
+
+
+class NativeCalls(Protocol):
+    """Which foreign functions the host's processor does in one instruction."""
+
+    def known(self, function: str, operands: tuple[Node, ...]) -> tuple[str, tuple[int, ...]] | None:
+        """(name of the native operation, which results are always 0), None where the function has no native form."""
+
+
+class HoleGraph(Graph):
+    """A graph with holes; `nonzero` are the kinds of holes known not to be zero, modulo their masks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nonzero: set[str] = set()
+
+    def hole(self, kind: str, width: int) -> Node:
+        return self._make("hole", (), width, width, width, kind)
+
+    def _simple(self, op: str, width: int, result: int, args: tuple[Node, ...]) -> Node | None:
+        if op == "xor" and width == 1:
+            less = self._signed_less(*args) or self._signed_less(args[1], args[0])
+            if less is not None:
+                return less
+        if op == "eq" and args[1].constant == 0:
+            a = args[0]
+            if a.op == "and" and a.args[0].op == "hole" and a.args[0].extra in self.nonzero:
+                return self.const(0)
+        return super()._simple(op, width, result, args)
+
+
+    def _select(self, args: tuple[Node, ...]) -> Node | None:
+        condition, then, otherwise = args
+        if then.op == "select" and then.args[2] is otherwise and then.result == otherwise.result:
+            both = self.compute("and", 1, 1, (condition, then.args[0]))
+            return self.compute("select", then.width, then.result, (both, then.args[1], otherwise))
+        return super()._select(args)
+
+    def _signed_less(self, sign: Node, overflow: Node) -> Node | None:
+        """a < b where this is the sign of a - b against its overflow."""
+        result, mixed = _signed(sign), _signed(overflow)
+        if result is None or mixed is None or result.op != "sub" or mixed.op != "and" or result.width != mixed.width:
+            return None
+        a, b = result.args
+        w = result.width
+        differ, changed = self.compute("xor", w, w, (a, b)), self.compute("xor", w, w, (a, result))
+        if set(mixed.args) != {differ, changed}:
+            return None
+        return self.compute("slt", w, 1, (a, b))
+
+
+def _signed(node: Node) -> Node | None:
+    """The value whose sign bit `node` is."""
+    if node.op == "trunc":
+        node = node.args[0]
+    return node.args[0] if node.op == "lshr" and node.args[1].constant == node.width - 1 else None
+
+
+class StencilRecorder(Recorder):
+    """Records instructions whose numbers may be Holes."""
+
+    graph: HoleGraph
+
+    def __init__(self, calls: NativeCalls, fields: frozenset[int]) -> None:
+        """`fields` are the numbers that stand for open registers, which differ from each other but perhaps not from a named one."""
+        super().__init__()
+        self.graph = HoleGraph()
+        self.calls, self.fields = calls, fields
+        self.sensitive = False  # whether it matters if an open register is one that is also named otherwise
+        self._elements: dict[tuple[str, int], Place] = {}
+
+    def get(self, place: Place) -> Value:
+        if place.index is not None and place not in self._sets:
+            self.sensitive |= any(
+                other.field == place.field and (other.index in self.fields) != (place.index in self.fields) for other in self._sets
+            )
+        return super().get(place)
+
+    def one(self, isa: Architecture, instruction: Instruction, following: Hole) -> Node:
+        """Record an instruction; where the program goes on. Unrecordable leaves no trace."""
+        self._start(0, 0)
+        self._sets[NEXT] = node_of(self.constant(following, 64))
+        isa.execute(self, instruction)
+        if self._exit is not None:
+            raise Unrecordable("an exit")
+        done, sets = self.recording, self._sets
+        target = sets.pop(NEXT)
+        done.instructions.append(instruction)
+        done.events += self._events
+        for place, node in sets.items():  # the last one set is written last
+            done.values.pop(place, None)
+            done.values[place] = node
+        return target
+
+    def constant(self, value: int, width: int) -> Value:
+        if not isinstance(value, Hole):
+            return super().constant(value, width)
+        node = self.graph.hole(value.kind, value.width)
+        return Value(self, width, node if value.width <= width else self.graph.compute("trunc", value.width, width, (node,)))
+
+    def apply(self, function: Callable[..., tuple[int, ...]], widths: tuple[int, ...], *operands: Value) -> tuple[Value, ...]:
+        nodes = tuple(map(node_of, operands))
+        native = self.calls.known(function.__name__, nodes)
+        if native is None:
+            raise Unrecordable(function.__name__)
+        name, silent = native
+        results = tuple(self.graph.const(0) if number in silent else self.graph.opaque(width) for number, width in enumerate(widths))
+        self._event("call", *nodes, results=tuple(node for node in results if node.op == "opaque"), extra=name)
+        return tuple(Value(self, width, node) for width, node in zip(widths, results, strict=True))
+
+    def _element(self, field: str, index: Value, width: int) -> Place:
+        number = node_of(index).constant
+        if number is None:
+            raise Unrecordable(f"{field} by a number known only when it runs")
+        return self._elements.setdefault((field, number), Place(field, width, number))
+
+    def get_at(self, field: str, index: Value, width: int) -> Value:
+        return self.get(self._element(field, index, width))
+
+    def set_at(self, field: str, index: Value, value: Value) -> None:
+        self.set(self._element(field, index, value.width), value)

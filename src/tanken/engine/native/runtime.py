@@ -1,0 +1,132 @@
+"""The few instructions around guest code: entering and leaving it, the stubs of its ways out, and the handler of its faults.
+
+System V ABI AMD64 supplement 3.2 (registers), Linux's ucontext (rt_sigaction(2)); assembler text, assembled by LLVM, with the addresses
+that only this process knows as holes.
+"""
+
+from __future__ import annotations
+
+from tanken.engine.native.assemble import Code, assemble
+
+# Of the state block, beside those in `ir`.
+MXCSR, HOST_MXCSR, SAVED_STACK, ANSWER, ANSWER_ARGUMENTS = 168, 172, 248, 1024, 1032  # the arguments: six words
+FAULT_ADDRESS, FAULT_SIGNAL, FAULT_CODE, FAULT_HOST, FAULT_REGISTERS = 216, 224, 232, 240, 1536  # rdi rsi rcx
+
+RUN = """
+ .globl run
+run:
+ pushq %rbx
+ pushq %rbp
+ pushq %r12
+ pushq %r13
+ pushq %r14
+ pushq %r15
+ subq $8, %rsp
+ movq %rdi, %r12
+ movq %rdx, %r14
+ movq %rcx, %r13
+.Lagain:
+ movq %rsp, {SAVED}(%r12)
+ stmxcsr {HOST_MXCSR}(%r12)
+ ldmxcsr {MXCSR}(%r12)
+ callq *%rsi
+ stmxcsr {MXCSR}(%r12)
+ ldmxcsr {HOST_MXCSR}(%r12)
+ cmpl ${LAST}, 152(%r12)
+ ja .Lout
+ movq %r12, %rdi
+ movq {A0}(%r12), %rsi
+ movq {A1}(%r12), %rdx
+ movq {A2}(%r12), %rcx
+ movq {A3}(%r12), %r8
+ movq {A4}(%r12), %r9
+ callq *{ANSWER}(%r12)
+ movq %rax, %rsi
+ movq {A2}(%r12), %r13
+ movq 144(%r12), %r14
+ testq %rsi, %rsi
+ jne .Lagain
+.Lout:
+ movl 152(%r12), %eax
+ addq $8, %rsp
+ popq %r15
+ popq %r14
+ popq %r13
+ popq %r12
+ popq %rbp
+ popq %rbx
+ retq
+"""
+
+HANDLER = """
+ .globl handler
+handler:
+ movq 168(%rdx), %rax
+ movabsq $AREALOW, %rcx
+ cmpq %rcx, %rax
+ jb .Lother
+ movabsq $AREAHIGH, %rcx
+ cmpq %rcx, %rax
+ jae .Lother
+ movabsq $STATE, %rcx
+ movq %rax, {HOST}(%rcx)
+ movq 16(%rsi), %r8
+ movq %r8, {ADDRESS}(%rcx)
+ movq 192(%rdx), %r8
+ movq %r8, {CODE}(%rcx)
+ movl %edi, {SIGNAL}(%rcx)
+ movq 88(%rdx), %r8
+ movq %r8, 144(%rcx)
+ movq 104(%rdx), %r8
+ movq %r8, {REGISTERS}(%rcx)
+ movq 112(%rdx), %r8
+ movq %r8, {REGISTERS}+8(%rcx)
+ movq 152(%rdx), %r8
+ movq %r8, {REGISTERS}+16(%rcx)
+ movabsq $STRUCK, %r8
+ movq %r8, 168(%rdx)
+ movq %rcx, 72(%rdx)
+ movq {SAVED}(%rcx), %r8
+ subq $8, %r8
+ movq %r8, 160(%rdx)
+ retq
+.Lother:
+ movabsq $SIGNAL, %rax
+ xorl %esi, %esi
+ jmpq *%rax
+"""
+
+CALLED = """
+ .globl stub{reason}
+stub{reason}:
+ popq 160(%r12)
+ movl ${reason}, 152(%r12)
+ movq %r14, 144(%r12)
+ retq
+"""
+
+JUMPED = """
+ .globl stub{reason}
+stub{reason}:
+ movl ${reason}, 152(%r12)
+ movq %r14, 144(%r12)
+ retq
+"""
+
+STRUCK_STUB = """
+ .globl stub{reason}
+stub{reason}:
+ movl ${reason}, 152(%r12)
+ retq
+"""
+
+
+def assembled(last: int, called: tuple[int, ...], jumped: int, struck: int) -> dict[str, Code]:
+    """`run(state, code, budget, guest)`, `handler`, and `stubN` for each reason N."""
+    words = {f"A{n}": ANSWER_ARGUMENTS + 8 * n for n in range(5)}
+    text = RUN.format(SAVED=SAVED_STACK, HOST_MXCSR=HOST_MXCSR, MXCSR=MXCSR, LAST=last, ANSWER=ANSWER, **words)
+    text += HANDLER.format(
+        HOST=FAULT_HOST, ADDRESS=FAULT_ADDRESS, CODE=FAULT_CODE, SIGNAL=FAULT_SIGNAL, REGISTERS=FAULT_REGISTERS, SAVED=SAVED_STACK
+    )
+    text += "".join(CALLED.format(reason=reason) for reason in called) + JUMPED.format(reason=jumped) + STRUCK_STUB.format(reason=struck)
+    return assemble(text)

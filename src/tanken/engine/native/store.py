@@ -1,0 +1,144 @@
+"""What the native engine keeps from run to run: the translator as an object, the runtime, and the stencils made so far.
+
+A file of the user's own in the cache directory, named after the sources that it was made from; written whole, under another name first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from array import array
+from pathlib import Path
+from typing import Any
+
+import tanken
+from tanken.base import cache, native
+from tanken.engine.native import host as H
+from tanken.engine.native import runtime
+from tanken.engine.native.assemble import Code, Relocation
+
+SIGNATURES = {"answer": "iIIIBBB", "look_up": "iIi", "forget": "iIBii", "enter_key": "iIiiii"}
+ENGINE = ("engine/native", "engine/graph.py", "engine/recorder.py", "engine/operations.py", "isa/architecture.py", "base/native.py")
+
+
+class Store:
+    """The parts of an engine that are made once."""
+
+    def __init__(self, target: Any) -> None:
+        self.target, self.N = target, target.tables
+        self.folder = cache.writable(native.library_version("numba"))
+        self.tag = _hash(target.sources)
+        self._decoder = target.decoder_tables()
+        self.decoder_at = self._decoder.buffer_info()[0]
+        image, self._offsets = self._translator()
+        self._area = H.DoubleArea(len(image))
+        self._area.bytes[:] = image
+        self.functions = {name: self._function(name) for name in SIGNATURES}
+        self.runtime = self._runtime()
+
+    def address(self, name: str) -> int:
+        """Where a function of the translator is."""
+        return self._area.run_at + self._offsets[name]
+
+    def _function(self, name: str) -> Any:
+        kinds = {"i": ctypes.c_int64, "I": ctypes.c_void_p, "B": ctypes.c_void_p}
+        result, *arguments = (kinds[letter] for letter in SIGNATURES[name])
+        return ctypes.CFUNCTYPE(result, *arguments)(self.address(name))
+
+    # -- the translator
+
+    def _translator(self) -> tuple[bytes, dict[str, int]]:
+        path = self.folder / f"translator-{self.tag}"
+        try:
+            data = path.read_bytes()
+            (size,) = struct.unpack_from("<I", data)
+            return data[4 + size :], json.loads(data[4 : 4 + size])
+        except (OSError, ValueError, struct.error):
+            pass
+        name, *uses = self.target.translator
+        module = native.twin(name, *uses)
+        assert module is not None, "the caller asks native.available first"
+        data, offsets = native.compiled_image(module, SIGNATURES)
+        head = json.dumps(offsets).encode()
+        _write(path, struct.pack("<I", len(head)) + head + data)
+        return data, offsets
+
+    def _runtime(self) -> dict[str, Code]:
+        path = self.folder / f"runtime-{self.tag}"
+        try:
+            found = json.loads(path.read_bytes())
+            return {name: Code(bytes.fromhex(code), tuple(Relocation(*hole) for hole in holes)) for name, (code, holes) in found.items()}
+        except (OSError, ValueError, TypeError):
+            pass
+        N = self.N
+        called = (N.LINK, N.STALE, N.OUT_OF_BUDGET, N.SLOW, N.PYTHON)
+        codes = runtime.assembled(N.LAST_NATIVE, called, N.DISPATCH, N.STRUCK)
+        text = {name: (code.code.hex(), [(h.offset, h.type, h.symbol, h.addend) for h in code.relocations]) for name, code in codes.items()}
+        _write(path, json.dumps(text).encode())
+        return codes
+
+    # -- stencils
+
+    def _parts(self, tab: memoryview) -> list[tuple[int, int]]:
+        """(first, count) of what is kept of the table."""
+        N = self.N
+        return [(N.STENCIL_COUNT, 3), (N.FORMS, N.KEYS - N.FORMS), (N.KEYS, 4 * N.KEY_SLOTS),
+                (N.STENCILS, tab[N.STENCIL_COUNT] * N.STENCIL_FIELDS), (N.HOLES, 4 * tab[N.HOLE_COUNT])]  # fmt: skip
+
+    def load(self, tab: memoryview, blob: memoryview) -> None:
+        """Put what was saved into an engine's tables; nothing where there is nothing, or it is damaged."""
+        try:
+            data = memoryview((self.folder / f"stencils-{self.tag}").read_bytes())
+        except OSError:
+            return
+        if len(data) < 36 or hashlib.sha256(data[32:]).digest() != data[:32]:
+            return
+        words = data[32 : 32 + (len(data) - 32) // 8 * 8].cast("q")
+        N = self.N
+        tab[N.STENCIL_COUNT : N.STENCIL_COUNT + 3] = words[:3]
+        at = 0
+        for first, count in self._parts(tab):
+            tab[first : first + count] = words[at : at + count]
+            at += count
+        blob[: tab[N.BLOB_AT]] = data[32 + 8 * at : 32 + 8 * at + tab[N.BLOB_AT]]
+
+    def save(self, tab: memoryview, blob: memoryview) -> None:
+        """Keep an engine's stencils, unless more are kept already."""
+        path = self.folder / f"stencils-{self.tag}"
+        try:
+            with path.open("rb") as file:
+                file.seek(32)
+                if struct.unpack("<q", file.read(8))[0] >= tab[self.N.STENCIL_COUNT]:
+                    return
+        except (OSError, struct.error):
+            pass
+        words = array("q")
+        for first, count in self._parts(tab):
+            words.frombytes(tab[first : first + count].tobytes())
+        data = words.tobytes() + bytes(blob[: tab[self.N.BLOB_AT]])
+        data += bytes(-len(data) % 8)
+        _write(path, hashlib.sha256(data).digest() + data)
+
+
+def _write(path: Path, data: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+    os.replace(name, path)
+
+
+def _hash(package: str) -> str:
+    """Of the sources that stencils are made from, and of the libraries that make them."""
+    root = Path(tanken.__file__).parent
+    folder = root.parent / package.replace(".", "/")
+    paths = sorted([*folder.rglob("*.py"), *folder.rglob("*.map")])
+    for part in ENGINE:
+        paths += sorted((root / part).rglob("*.py")) if (root / part).is_dir() else [root / part]
+    digest = hashlib.sha256(native.library_version("llvmlite").encode())
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]

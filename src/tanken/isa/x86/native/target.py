@@ -1,0 +1,108 @@
+"""x86-64 for the native engine: what it asks of an instruction set, answered.
+
+See the engine's `Target` protocol.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+from tanken.isa.architecture import Architecture, Column
+from tanken.isa.x86 import layout as L
+from tanken.isa.x86 import rows
+from tanken.isa.x86.inst import Immediate, Inst, decode
+from tanken.isa.x86.native import block, floats, repeated, tables
+from tanken.isa.x86.native import template as P
+from tanken.isa.x86.native.lower import FLAGS, Lowering
+from tanken.isa.x86.processor import Processor
+from tanken.isa.x86.semantics import find
+from tanken.isa.x86.semantics.flags import CONDITIONS
+from tanken.isa.x86.state import State
+
+JUMPS = {"j" + name: number for number, name in enumerate(CONDITIONS)}
+FUSING = frozenset("cmp test sub add and or xor inc dec neg bt comisd comiss ucomisd ucomiss".split())
+VECTOR_SHIFTS = ("psll", "psrl", "psra", "vpsll", "vpsrl", "vpsra")
+NONZERO_MASK = {8: 63}
+
+
+class X86:
+    """The target."""
+
+    tables = tables
+    flags = FLAGS
+    fields = frozenset(P.FIELDS)
+    block_size = block.SIZE
+    translator = ("tanken.isa.x86.native.translate", "tanken.isa.x86.kernel")
+    sources = "tanken.isa.x86"
+
+    def __init__(self) -> None:
+        self.isa: Architecture = Processor()
+
+    def decoder_tables(self) -> array[int]:
+        """The numbers that the translator decodes by."""
+        return array("q", rows.tables().numbers)
+
+    def bind(self, state: State, memory: memoryview) -> None:
+        block.bind(state, memory)
+
+    push = staticmethod(block.push)
+    pull = staticmethod(block.pull)
+    known_call = staticmethod(floats.known)
+
+    def decode(self, code: bytes, address: int) -> Inst:
+        return decode(code, address)
+
+    def analyse(self, inst: Inst) -> int:
+        """What the translator must know of the instruction's form."""
+        form, row = inst.form, inst.row
+        assert form is not None and row is not None
+        bits = P.what_matters(inst)
+        if "cpl0" in row.attributes or find(inst) is None:
+            bits |= P.PYTHON
+        if any(operand.source == L.O_REL for operand in form.operands):
+            bits |= P.BRANCH
+        if any(operand.source == L.O_IS4 for operand in form.operands):
+            bits |= P.CONCRETE
+        if inst.mnemonic in JUMPS and bits & P.BRANCH:
+            bits |= (JUMPS[inst.mnemonic] + 1) << P.CONDITION_SHIFT
+        if inst.mnemonic in P.SHIFTS and isinstance(inst.operands[-1], Immediate):
+            bits |= P.COUNTED
+        if inst.mnemonic.startswith(VECTOR_SHIFTS) and isinstance(inst.operands[-1], Immediate):
+            bits |= P.IMMEDIATE_MATTERS  # the host shifts vectors fast by constants only
+        return bits
+
+    def open(self, inst: Inst, known: int) -> P.Template:
+        """The instruction with its operands left open."""
+        return P.template(inst, known)
+
+    def widen(self, known: int, touched: set[str], sensitive: bool) -> int:
+        """`known` with what a recording showed to matter."""
+        if "IMM" in touched or "IMM64" in touched:
+            known |= P.IMMEDIATE_MATTERS
+        return known | P.CONCRETE if sensitive else known
+
+    def usable(self, inst: Inst, touched: set[str]) -> bool:
+        """Whether only what the key holds decided the recording, and no fault of the decoder's is in it."""
+        return not touched - {"IMM", "IMM64"} and inst.fault is None
+
+    def nonzero(self, inst: Inst, known: int) -> bool:
+        """Whether the immediate, which counts, is not zero modulo the operand's size."""
+        return bool(known & P.COUNTED and inst.columns[Column.IMMEDIATE] & NONZERO_MASK.get(inst.operand_size, 31)) or self.counts_one(inst)
+
+    def counts_one(self, inst: Inst) -> bool:
+        """Whether the immediate is a 1 that no byte holds."""
+        return inst.form is not None and any(operand.source == L.O_ONE for operand in inst.form.operands)
+
+    def lowering(self, graph: Any, known: int) -> Lowering:
+        return Lowering(graph, bool(known & P.CONCRETE))
+
+    def special(self, inst: Inst) -> str | None:
+        """The assembler text of what the host does better than a recording: repeated copying and filling."""
+        return repeated.text(inst)
+
+    struck = staticmethod(repeated.struck)
+
+    def fuses(self, inst: Inst) -> bool:
+        """Whether a conditional branch may be joined to it."""
+        return inst.mnemonic in FUSING
