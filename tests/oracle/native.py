@@ -16,15 +16,15 @@ from tanken.engine.native.engine import Native
 from tanken.engine.native.space import DirectSpace
 from tanken.engine.native.store import Store
 from tanken.engine.reference import Interpreter
-from tanken.isa.architecture import Exit, Fault
-from tanken.isa.x86 import rows
+from tanken.isa.architecture import Exit
 from tanken.isa.x86.inst import decode
 from tanken.isa.x86.native.target import X86
 from tanken.isa.x86.processor import Processor
 from tanken.isa.x86.state import State
 from tanken.isa.x86.tables import Form
-from tests.oracle.cases import encode, make
-from tests.oracle.cosim import SECTIONS, _state
+from tests.oracle.cases import make
+from tests.oracle.cosim import _state, chosen_forms
+from tests.oracle.encodings import encode
 from tests.oracle.host import CODE, DATA, DATA_SIZE, PRISTINE, Case
 
 PAGE = 4096
@@ -96,7 +96,7 @@ def sweep(pair: Pair, forms: list[Form], encodings: int, states: int, seed: int)
         if sys.stderr.isatty():
             print(f"\r{number} of {len(forms)} forms, {counts['states']} states, {len(found)} with differences ", end="", file=sys.stderr)
         for _ in range(encodings):
-            inst = encode(form, rng)
+            inst = encode(form, rng, 64)
             if inst is None or inst.mnemonic in FOREIGN:
                 continue
             fused = rng.random() < 0.3
@@ -123,7 +123,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="mnemonics, parted by commas")
     parser.add_argument("--show", type=int, default=30, help="forms with differences to show")
     options = parser.parse_args()
-    forms = [form for form in rows.forms() if form.row.section in SECTIONS and "i64" not in form.row.attributes]
+    forms = chosen_forms()
     if options.only:
         wanted = set(options.only.split(","))
         forms = [form for form in forms if wanted & set(form.row.mnemonic.lower().split("/"))]

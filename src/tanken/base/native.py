@@ -14,7 +14,6 @@ from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
 
 from tanken.base import cache
-from tanken.base.image import flat
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -126,37 +125,24 @@ def _load(name: str, plain: dict[str, ModuleType]) -> ModuleType:
     return module
 
 
-def compiled_image(module: ModuleType, functions: dict[str, str]) -> tuple[bytes, dict[str, int]]:
-    """Kernels of a twin as machine code that works at any address, without Numba, and the offset of each function.
+def c_functions(module: ModuleType, functions: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Kernels of a twin as functions that C could call: modules of LLVM IR, and the symbol of each function.
 
     `functions` gives the C signature of each by letters, the result first: i a 64-bit integer, I a pointer to them, B a pointer to bytes.
     """
-    import llvmlite.binding as llvm
     import numba
+    from numba import carray  # type: ignore[attr-defined]
 
-    kinds = {"i": numba.types.int64, "I": numba.types.CPointer(numba.types.int64), "B": numba.types.CPointer(numba.types.uint8)}
-    texts, symbols = [], dict[str, str]()
+    pointer: Any = numba.types.CPointer
+    kinds = {"i": numba.types.int64, "I": pointer(numba.types.int64), "B": pointer(numba.types.uint8)}
+    texts, symbols = [], {}
     for name, letters in functions.items():
         pointers = [n for n, letter in enumerate(letters[1:]) if letter != "i"]
         words = ", ".join(f"a{n}" for n in range(len(letters) - 1))
         given = ", ".join(f"carray(a{n}, (1 << 46,))" if n in pointers else f"a{n}" for n in range(len(letters) - 1))
-        scope: dict[str, Any] = {"carray": numba.carray, "kernel": getattr(module, name)}
+        scope: dict[str, Any] = {"carray": carray, "kernel": getattr(module, name)}
         exec(f"def {name}({words}):\n    return kernel({given})", scope)
         made = numba.cfunc(kinds[letters[0]](*(kinds[letter] for letter in letters[1:])))(scope[name])
         texts.append(made.inspect_llvm())
         symbols[name] = made.native_name
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    whole = llvm.parse_assembly(texts[0])
-    for text in texts[1:]:
-        whole.link_in(llvm.parse_assembly(text))
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2, reloc="pic", codemodel="small", jit=True
-    )
-    for function in whole.functions:
-        if not function.is_declaration and function.name not in symbols.values():
-            function.linkage = "internal"
-    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
-    passes.getModulePassManager().run(whole, passes)
-    image, offsets = flat(machine.emit_object(whole))
-    return image, {name: offsets[symbol] for name, symbol in symbols.items()}
+    return texts, symbols

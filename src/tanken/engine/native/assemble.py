@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from tanken.engine.native.image import flat
+
 REGISTER_HOLES = ("RG", "RV", "MG", "MV", "VG", "VV", "BG", "XG")
 SYMBOLS = "!90 = !{i64 0, i64 4096}\n" + "".join(f"@{name} = external dso_local global i8, !absolute_symbol !90\n" for name in REGISTER_HOLES)
 R_64, R_PC32, R_PLT32, R_32, R_32S = 1, 2, 4, 10, 11
@@ -86,10 +88,14 @@ def compile_functions(text: str, level: int = 2) -> dict[str, Code]:
     return assemble(assembly)
 
 
+def _quoted(line: str) -> str:
+    return line.replace("\\", "\\\\").replace('"', "\\22")
+
+
 def assemble(text: str) -> dict[str, Code]:
     """The functions of AT&T assembler text."""
     llvm = _binding()
-    quoted = "".join(f'module asm "{line}"\n' for line in (l.replace("\\", "\\\\").replace('"', "\\22") for l in text.splitlines()) if line.strip())
+    quoted = "".join(f'module asm "{line}"\n' for line in map(_quoted, text.splitlines()) if line.strip())
     return cut(_machine().emit_object(llvm.parse_assembly(quoted)))
 
 
@@ -143,6 +149,24 @@ def _without_dead(lines: list[str]) -> list[str]:
         if not skipping:
             out.append(line)
     return out
+
+
+def compile_image(texts: list[str], symbols: dict[str, str]) -> tuple[bytes, dict[str, int]]:
+    """Modules of IR text as one run of machine code that works at any address, and the offset of each function named in `symbols`."""
+    llvm = _binding()
+    whole = llvm.parse_assembly(texts[0])
+    for text in texts[1:]:
+        whole.link_in(llvm.parse_assembly(text))
+    for function in whole.functions:
+        if not function.is_declaration and function.name not in symbols.values():
+            function.linkage = "internal"
+    features = llvm.get_host_cpu_features().flatten()
+    target = llvm.Target.from_default_triple()
+    machine = target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=2, reloc="pic", codemodel="small", jit=True)
+    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
+    passes.getModulePassManager().run(whole, passes)
+    image, offsets = flat(machine.emit_object(whole))
+    return image, {name: offsets[symbol] for name, symbol in symbols.items()}
 
 
 def cut(data: bytes) -> dict[str, Code]:

@@ -66,7 +66,7 @@ class Native:
     def _install(self) -> None:
         """Put the runtime into the code area, and tell the translator where everything is."""
         N, codes = self.N, self.store.runtime
-        self._at, self._stub = 0, {}
+        self._at = 0
         places = {}
         for name, code in codes.items():
             places[name] = self._at

@@ -46,7 +46,7 @@ class Maker:
         try:
             for instruction in instructions:
                 opened = self.target.open(instruction, known)
-                end = recorder.one(self.target.isa, opened, opened.following)
+                end = recorder.one(self.target.isa, opened, opened.following, opened.opened)
                 touched |= opened.touched
         except Unrecordable:
             return self._refuse(key, len(codes) > 1)
@@ -75,7 +75,7 @@ class Maker:
         if number >= self.N.MOST_STENCILS:
             raise MemoryError("the table of stencils is full")
         self.tab[self.N.STENCIL_COUNT] = number + 1
-        return number
+        return int(number)
 
     def _entry(self, number: int) -> int:
         return int(self.N.STENCILS + number * self.N.STENCIL_FIELDS)
@@ -97,8 +97,8 @@ class Maker:
         if foreign:
             raise UnfitError(f"calls of {foreign}")
         without = {place: node for place, node in recording.values.items() if place not in flags}
-        reads = [self._mask(_reads(recording, values, end)) for values in (recording.values.values(), without.values())]
-        self._enter(key, instruction, codes, kind, slow, (*reads, self._mask(flags)))
+        read, read_dead = (self._mask(_reads(recording, values, end)) for values in (recording.values.values(), without.values()))
+        self._enter(key, instruction, codes, kind, slow, (read, read_dead, self._mask(flags)))
 
     def _enter(self, key: tuple[int, int, int], instruction: Any, codes: dict[str, Code], kind: str, slow: bool, flags: tuple[int, int, int]) -> None:
         """Put a stencil into the tables; `flags` are masks of those read with and without the written ones, and of these."""

@@ -13,6 +13,8 @@ from tanken.engine.graph import Graph, Node
 from tanken.engine.recorder import NEXT, Recorder, Unrecordable, node_of
 from tanken.isa.architecture import Architecture, Hole, Instruction, Place, Value
 
+OPEN_FIELDS = ("regs", "xmm", "upper")
+
 
 class NativeCalls(Protocol):
     """Which foreign functions the host's processor does in one instruction."""
@@ -82,16 +84,27 @@ class StencilRecorder(Recorder):
         self.calls, self.fields = calls, fields
         self.sensitive = False  # whether it matters if an open register is one that is also named otherwise
         self._elements: dict[tuple[str, int], Place] = {}
+        self._opened: frozenset[tuple[str, int]] = frozenset()
+
+    def _named(self, place: Place) -> None:
+        """A register that is named by itself has the number of an open one."""
+        self.sensitive |= place.index in self.fields and place.field in OPEN_FIELDS and (place.field, place.index) not in self._opened
+
+    def set(self, place: Place, value: Value) -> None:
+        self._named(place)
+        super().set(place, value)
 
     def get(self, place: Place) -> Value:
+        self._named(place)
         if place.index is not None and place not in self._sets:
             self.sensitive |= any(
                 other.field == place.field and (other.index in self.fields) != (place.index in self.fields) for other in self._sets
             )
         return super().get(place)
 
-    def one(self, isa: Architecture, instruction: Instruction, following: Hole) -> Node:
-        """Record an instruction; where the program goes on. Unrecordable leaves no trace."""
+    def one(self, isa: Architecture, instruction: Instruction, following: Hole, opened: frozenset[tuple[str, int]]) -> Node:
+        """Record an instruction whose `opened` places stand for others; where the program goes on. Unrecordable leaves no trace."""
+        self._opened = opened
         self._start(0, 0)
         self._sets[NEXT] = node_of(self.constant(following, 64))
         isa.execute(self, instruction)

@@ -19,10 +19,10 @@ import tanken
 from tanken.base import cache, native
 from tanken.engine.native import host as H
 from tanken.engine.native import runtime
-from tanken.engine.native.assemble import Code, Relocation
+from tanken.engine.native.assemble import Code, Relocation, compile_image
 
 SIGNATURES = {"answer": "iIIIBBB", "look_up": "iIi", "forget": "iIBii", "enter_key": "iIiiii"}
-ENGINE = ("engine/native", "engine/graph.py", "engine/recorder.py", "engine/operations.py", "isa/architecture.py", "base/native.py")
+ENGINE = ("engine/native", "engine/graph.py", "engine/recorder.py", "engine/operations.py", "isa/architecture.py")
 
 
 class Store:
@@ -51,6 +51,11 @@ class Store:
 
     # -- the translator
 
+    @staticmethod
+    def ready(target: Any) -> bool:
+        """Whether the translator was made before: if not, making it takes half a minute."""
+        return (cache.directory(native.library_version("numba")) / f"translator-{_hash(target.sources)}").exists()
+
     def _translator(self) -> tuple[bytes, dict[str, int]]:
         path = self.folder / f"translator-{self.tag}"
         try:
@@ -62,7 +67,7 @@ class Store:
         name, *uses = self.target.translator
         module = native.twin(name, *uses)
         assert module is not None, "the caller asks native.available first"
-        data, offsets = native.compiled_image(module, SIGNATURES)
+        data, offsets = compile_image(*native.c_functions(module, SIGNATURES))
         head = json.dumps(offsets).encode()
         _write(path, struct.pack("<I", len(head)) + head + data)
         return data, offsets

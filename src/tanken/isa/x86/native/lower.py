@@ -75,9 +75,9 @@ class Lowering:
     def put(self, body: Body, values: dict[Place, Node], live: bool) -> None:
         """Store all values; the status flags only where `live`."""
         flags = {place: node for place, node in values.items() if place in FLAGS and not self._same(place, node)}
-        ready = [(place, node, self._value(body, place, node)) for place, node in values.items() if place not in FLAGS and not self._same(place, node)]
+        ready = [(place, self._value(body, place, node)) for place, node in values.items() if place not in FLAGS and not self._same(place, node)]
         word = self._flag_word(body, flags) if flags and live else None
-        for place, node, (text, bits, more) in ready:
+        for place, (text, bits, more) in ready:
             if place is MXCSR:
                 at = body.value(f"getelementptr i8, ptr %S, i64 {B.MXCSR}")
                 body.line(f"store i32 {text}, ptr {at}")
@@ -151,8 +151,8 @@ class Lowering:
         if right.constant == 0:
             if flags[OF].constant == 0 and flags[AF].constant == 0 and flags.get(CF) is not None and flags[CF].constant == 0:
                 return ("logic", width, left, left) if self._result_flags(flags, left, width) else None
-            if left.op == "add" and left.width == width and self._sum(flags, *left.args, left, width):
-                return "add", width, *left.args
+            if left.op == "add" and left.width == width and self._sum(flags, left.args[0], left.args[1], left, width):
+                return "add", width, left.args[0], left.args[1]
         difference = self.graph.compute("sub", width, width, (left, right))
         if self._difference(flags, left, right, difference, width):
             return "sub", width, left, right
@@ -225,7 +225,7 @@ class Lowering:
         """How many events are one packed instruction: 1 if they are not."""
         if not operation.packed:
             return 1
-        count = self._lane_of(events[0].nodes[0], operation.lane)[0].result // operation.lane
+        count: int = self._lane_of(events[0].nodes[0], operation.lane)[0].result // operation.lane
         if count < 2 or len(events) < count or any(e.kind != "call" or e.extra != events[0].extra or e.nodes[-1] is not events[0].nodes[-1] for e in events[:count]):
             return 1
         for number in range(operation.inputs):

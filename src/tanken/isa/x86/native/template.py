@@ -35,6 +35,17 @@ class Template(Inst):
         self.__dict__["operands"] = operands
 
     @property
+    def opened(self) -> frozenset[tuple[str, int]]:
+        """(field of the state, number) of all that stands for something else."""
+        found = set()
+        for operand in self.operands:
+            if isinstance(operand, Register):
+                found |= {("regs", operand.number)} if operand.file == "gpr" else {("xmm", operand.number), ("upper", operand.number)}
+            elif isinstance(operand, Memory):
+                found |= {("regs", number) for number in (operand.base, operand.index) if number is not None}
+        return frozenset(pair for pair in found if pair[1] in FIELDS)
+
+    @property
     def address(self) -> int:
         return Address(self.columns[Column.ADDRESS], "PC", 64, self.touched)
 
