@@ -11,18 +11,13 @@ import os
 import shutil
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TextIO
+from typing import TextIO
 
 from tanken.base import kinds
 from tanken.base.errors import InputError, UsageError
-from tanken.engine.generated import Generated
-from tanken.engine.memory import AddressSpace
-from tanken.engine.reference import Interpreter
 from tanken.isa.architecture import Budget
-from tanken.isa.x86.processor import Processor
-from tanken.isa.x86.state import AF, CF, OF, PF, SF, ZF, State
-from tanken.vkernel import signals
-from tanken.vkernel.process import Engine, EngineFactory, Process, create
+from tanken.vkernel import engines, signals
+from tanken.vkernel.process import Process, create
 from tanken.vkernel.trace import Trace, TracedSpace
 
 OUT_OF_BUDGET = 124  # as timeout(1)
@@ -35,43 +30,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print these as one object a line")
     parser.add_argument("--to", metavar="FILE", help="print these to FILE instead of standard error")
     parser.add_argument("--budget", type=int, metavar="N", help="stop after N instructions, with status 124")
-    parser.add_argument("--engine", choices=("native", "python", "reference"), default="native", help="native code, generated Python, or the slow, obvious one")
+    parser.add_argument("--engine", choices=engines.NAMES, help="native code, generated Python, or the slow, obvious one; native where it was made (tanken warm)")
     parser.add_argument("--stats", action="store_true", help="print instructions and speed at the end (to standard error)")
     parser.add_argument("program", metavar="PROGRAM", help="an executable file, or a name to be found in PATH")
     parser.add_argument("words", metavar="ARGS", nargs=argparse.REMAINDER, help="the program's arguments")
-
-
-def native_engine(state: State, memory: AddressSpace) -> Engine:
-    """The native one; its parts are made once a process."""
-    from tanken.engine.native.engine import Native
-    from tanken.engine.native.space import DirectSpace
-    from tanken.engine.native.store import Store
-    from tanken.isa.x86.native.target import X86
-
-    if not _STORE:
-        target = X86()
-        _STORE.append((target, Store(target)))
-    assert isinstance(memory, DirectSpace)
-    return Native(state, memory, *_STORE[0])
-
-
-_STORE: list[Any] = []
-
-
-def direct_space() -> AddressSpace:
-    """Memory for the native engine."""
-    from tanken.engine.native.space import DirectSpace
-
-    return DirectSpace()
-
-
-def engine(name: str) -> EngineFactory:
-    """How engines of this name are made."""
-    if name == "native":
-        return native_engine
-    if name == "reference":
-        return lambda state, memory: Interpreter(state, memory, Processor())
-    return lambda state, memory: Generated(state, memory, Processor(), (CF, PF, AF, ZF, SF, OF))
 
 
 def find(name: str) -> str:
@@ -96,8 +58,9 @@ def run(options: argparse.Namespace) -> int:
     path = find(options.program)
     with _output(options.to) as out:
         trace = Trace(out, options.json) if options.trace or options.calls else None
-        make = trace.engine if trace is not None and options.trace else engine(options.engine)
-        space = TracedSpace if options.trace else direct_space if options.engine == "native" else AddressSpace
+        name = options.engine or engines.default()
+        make = trace.engine if trace is not None and options.trace else engines.factory(name)
+        space = TracedSpace if options.trace else engines.space(name)
         process = create(path, words, environment, make, space=space, trace=trace)
         _let_go()
         return _finish(process, options)

@@ -60,7 +60,15 @@ def _disc_codes() -> None:
     circ.decode((symbols[:, 1:] & 255).astype(np.uint8), symbols[:, 1:] < 0)
 
 
-WARM = (("disc codes", _disc_codes), ("font machines", _font_machines), ("x86 decoder", _x86_decoder), ("x86 text", _x86_text), ("telnet ciphers", _telnet_ciphers))
+def _x86_engine() -> None:
+    from tanken.vkernel import engines
+
+    if engines.possible():
+        engines.parts()
+
+
+WARM = (("disc codes", _disc_codes), ("font machines", _font_machines), ("x86 decoder", _x86_decoder), ("x86 text", _x86_text), ("x86 native engine", _x86_engine),
+        ("telnet ciphers", _telnet_ciphers))  # fmt: skip
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

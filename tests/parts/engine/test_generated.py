@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tanken.cli.run import engine
 from tanken.isa.architecture import Budget, Syscall
 from tanken.vkernel.calls import serve, table
+from tanken.vkernel.engines import factory as engine
 from tanken.vkernel.process import Exited, Process, create
 
 BUSYBOX = "/bin/busybox"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tanken.cli.run import engine
 from tanken.vkernel.descriptors import Descriptor, Descriptors
+from tanken.vkernel.engines import factory as engine
 from tanken.vkernel.process import Ended, create
 
 BUSYBOX = "/bin/busybox"
