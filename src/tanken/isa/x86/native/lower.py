@@ -115,9 +115,17 @@ class Lowering:
             kind, width, a, b = found
             word = self._host_flags(body, kind, width, a, b)
         else:
-            word = "0"
-            for place, node in flags.items():
-                bit = body.value(f"select i1 {body.use(node, 1)}, i16 {1 << B.FLAG_BIT[place.field]}, i16 0")
+            word, single = "0", flags
+            if (result := self._of_result(flags)) is not None:
+                width, node = result
+                told = self._host_flags(body, "logic", width, node, node)
+                word = body.value(f"and i16 {told}, {sum(1 << B.FLAG_BIT[place.field] for place in (SF, ZF, PF))}")
+                single = {place: node for place, node in flags.items() if place not in (SF, ZF, PF)}
+            for place, node in single.items():
+                if node.constant == 0:
+                    continue
+                wide = body.value(f"zext i1 {body.use(node, 1)} to i16")
+                bit = body.value(f"shl i16 {wide}, {B.FLAG_BIT[place.field]}")
                 word = bit if word == "0" else body.value(f"or i16 {word}, {bit}")
         kept = sum(1 << B.FLAG_BIT[place.field] for place in FLAGS if place not in flags)
         if found is not None and found[0] == "logic":
@@ -158,6 +166,13 @@ class Lowering:
             return "sub", width, left, right
         difference = self.graph.compute("sub", width, width, (right, left))
         return ("sub", width, right, left) if self._difference(flags, right, left, difference, width) else None
+
+    def _of_result(self, flags: dict[Place, Node]) -> tuple[int, Node] | None:
+        """(width, result) where SF, ZF and PF are those of one result."""
+        zero = flags.get(ZF)
+        if zero is None or zero.op != "eq" or zero.width not in LETTER or not {PF, SF} <= flags.keys() or zero.args[1].constant != 0:
+            return None
+        return (zero.width, zero.args[0]) if self._result_flags(flags, zero.args[0], zero.width) else None
 
     def _bit(self, node: Node, width: int, number: int) -> Node:
         shifted = self.graph.compute("lshr", width, width, (node, self.graph.const(number)))

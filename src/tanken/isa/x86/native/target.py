@@ -67,7 +67,7 @@ class X86:
         if inst.mnemonic in JUMPS and bits & P.BRANCH:
             bits |= (JUMPS[inst.mnemonic] + 1) << P.CONDITION_SHIFT
         if inst.mnemonic in P.SHIFTS and isinstance(inst.operands[-1], Immediate):
-            bits |= P.COUNTED
+            bits |= P.COUNTED | P.IMMEDIATE_MATTERS  # its flags are cheap only for a count that is known
         if inst.mnemonic.startswith(VECTOR_SHIFTS) and isinstance(inst.operands[-1], Immediate):
             bits |= P.IMMEDIATE_MATTERS  # the host shifts vectors fast by constants only
         return bits

@@ -17,7 +17,7 @@ from tanken.isa.x86.native import template as P
 
 C_ADDRESS, C_FORM, C_LENGTH, C_PREFIXES, C_SIZES, C_REGISTERS, C_MEMORY, C_DISPLACEMENT, C_IMMEDIATE, C_FAULT = range(10)
 LIMIT = 1 << 44
-R_STENCIL, R_LIVE, R_HOST, R_TARGET, R_COUNT, R_LENGTH = range(6)
+R_STENCIL, R_LIVE, R_HOST, R_TARGET, R_COUNT, R_LENGTH, R_LEFT = range(7)
 RECORD = 8
 FLAG_BITS = L.LOCK | L.REPZ | L.REPNZ | L.DATA
 
@@ -170,7 +170,10 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: Sequence[int], sta
             if fused == -1:
                 return -1
             if fused == 1:
-                return n
+                if n >= N.LONGEST - 8 or tab[N.RECORDS + (n - 1) * RECORD + R_TARGET] <= pc:
+                    return n
+                pc += length
+                continue
         stencil = find_key(tab, k0, k1, k2)
         if stencil < 0:
             return ask(tab, N.STENCIL, pc, k0, k1, k2, 0, form)
@@ -181,7 +184,7 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: Sequence[int], sta
         again = tab[N.STENCILS + stencil * N.STENCIL_FIELDS + N.AGAIN]
         tab[record + R_TARGET] = pc if again else pc + length + tab[row + C_IMMEDIATE]
         n += 1
-        if kind != N.NORMAL:
+        if kind != N.NORMAL and not (kind == N.BRANCH and n < N.LONGEST - 8 and tab[record + R_TARGET] > pc):
             return n
         pc += length
     return n
@@ -326,6 +329,10 @@ def emit(tab: MutableSequence[int], area: MutableSequence[int], blob: Sequence[i
             fall = at + 1
             at += 5
     at = cold(tab, area, start, n, total, at, budget_hole)
+    left = total
+    for i in range(n):
+        left -= tab[N.RECORDS + i * RECORD + R_COUNT]
+        tab[N.RECORDS + i * RECORD + R_LEFT] = left
     if fall >= 0:
         at = link(tab, area, fall, following, at)
     return finish_block(tab, area, start, following, block, at, n)
@@ -341,7 +348,10 @@ def finish_block(tab: MutableSequence[int], area: MutableSequence[int], start: i
             variant = stencil + (N.LIVE_AT if tab[record + R_LIVE] else N.DEAD_AT)
             for h in range(tab[variant + 2], tab[variant + 2] + tab[variant + 3]):
                 if tab[N.HOLES + 4 * h + 2] == N.TAKEN:
-                    at = link(tab, area, tab[record + R_HOST] + tab[N.HOLES + 4 * h], tab[record + R_TARGET], at)
+                    hole = tab[record + R_HOST] + tab[N.HOLES + 4 * h]
+                    if tab[record + R_LEFT]:
+                        hole, at = side(tab, area, hole, tab[record + R_TARGET], tab[record + R_LEFT], at)
+                    at = link(tab, area, hole, tab[record + R_TARGET], at)
     tab[N.AREA_AT] = at
     entry = N.BLOCK_LIST + tab[N.BLOCK_COUNT] * 4
     tab[entry] = start
@@ -418,6 +428,16 @@ def link(tab: MutableSequence[int], area: MutableSequence[int], hole: int, targe
     put(area, at, 0xE8, 1)
     put(area, at + 1, tab[N.STUBS + N.LINK] - (at + 5), 4)
     return at + 5
+
+
+@kernel
+def side(tab: MutableSequence[int], area: MutableSequence[int], hole: int, target: int, left: int, at: int) -> tuple[int, int]:
+    """A way out in the middle, which gives back the `left` instructions that were counted: where its own jump's distance stands, and the end."""
+    put(area, hole, at - (hole + 4), 4)
+    put(area, at, 0xC68149, 3)  # add r14, left
+    put(area, at + 3, left, 4)
+    put(area, at + 7, 0xE9, 1)
+    return at + 8, at + 12
 
 
 @kernel
