@@ -46,9 +46,12 @@ class Native:
         self.tab = H.view(self._tab_at, N.END * 8).cast("q")
         self._blob_at = H.map_memory(BLOB, H.PROT_READ | H.PROT_WRITE, plain)
         self.blob = H.view(self._blob_at, BLOB)
-        self._block_at = H.map_memory(target.block_size + 4096 & ~4095, H.PROT_READ | H.PROT_WRITE, plain)
-        self.block = H.view(self._block_at, target.block_size)
+        buffer = ctypes.create_string_buffer(target.block_size + 64)  # the state's lists keep it when the engine is gone
+        self._block_at = ctypes.addressof(buffer) + 63 & ~63
+        start = self._block_at - ctypes.addressof(buffer)
+        self.block = memoryview(buffer).cast("B")[start : start + target.block_size]
         self.area = H.DoubleArea(AREA)
+        self._mapped = ((self._tab_at, N.END * 8), (self._blob_at, BLOB), (self.area.write_at, AREA), (self.area.run_at, AREA))
         store.load(self.tab, self.blob)
         tab = ctypes.c_void_p(self._tab_at)
         functions = store.functions
@@ -60,6 +63,10 @@ class Native:
         self._ranges_stale = True
         self._owner = os.getpid()
         _engines.add(self)
+
+    def __del__(self) -> None:
+        for at, size in getattr(self, "_mapped", ()):
+            H.unmap_memory(at, size)
 
     # -- setting up
 

@@ -6,6 +6,7 @@ its books as AddressSpace does; the bytes are the host's.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 from tanken.engine.memory import EXEC, FETCH, OFFSET, PAGE, READABLE, SHIFT, WRITE, AddressSpace, Mapping, Miss
@@ -25,7 +26,12 @@ class DirectSpace(AddressSpace):
     def __init__(self, top: int = TOP) -> None:
         super().__init__(min(top, TOP))
         flags = H.MAP_PRIVATE | H.MAP_ANONYMOUS | H.MAP_NORESERVE
-        self.host = H.map_memory(LIMIT + GUARD, H.PROT_NONE, flags)
+        self.host = 0
+        try:
+            self.host = H.map_memory(LIMIT + GUARD, H.PROT_NONE, flags)
+        except OSError:  # seven of them fill the host's addresses: those that nobody uses any more hang in cycles with their engines
+            gc.collect()
+            self.host = H.map_memory(LIMIT + GUARD, H.PROT_NONE, flags)
         self._bytes = H.view(self.host, LIMIT)
         self.on_change: Callable[[int, int], None] | None = None
         self.guarded: set[int] = set()

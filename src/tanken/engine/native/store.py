@@ -6,6 +6,7 @@ A file of the user's own in the cache directory, named after the sources that it
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
 import json
 import os
@@ -30,7 +31,7 @@ class Store:
 
     def __init__(self, target: Any) -> None:
         self.target, self.N = target, target.tables
-        self.folder = cache.writable(native.library_version("numba"))
+        self.folder = _folder()
         self.tag = _hash(target.sources)
         self._decoder = target.decoder_tables()
         self.decoder_at = self._decoder.buffer_info()[0]
@@ -58,6 +59,11 @@ class Store:
 
     def _translator(self) -> tuple[bytes, dict[str, int]]:
         path = self.folder / f"translator-{self.tag}"
+        with (self.folder / "translator.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # who comes second finds it made
+            return self._make_translator(path)
+
+    def _make_translator(self, path: Path) -> tuple[bytes, dict[str, int]]:
         try:
             data = path.read_bytes()
             (size,) = struct.unpack_from("<I", data)
@@ -127,6 +133,16 @@ class Store:
         data = words.tobytes() + bytes(blob[: tab[self.N.BLOB_AT]])
         data += bytes(-len(data) % 8)
         _write(path, hashlib.sha256(data).digest() + data)
+
+
+def _folder() -> Path:
+    """The cache directory; every file of ours in it is written whole, so that several processes may do so at once."""
+    path = cache.directory(native.library_version("numba"))
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return cache.writable(native.library_version("numba"))
+    return path if cache.is_own(path) else cache.writable(native.library_version("numba"))
 
 
 def _write(path: Path, data: bytes) -> None:
