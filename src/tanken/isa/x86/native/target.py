@@ -12,6 +12,7 @@ from tanken.isa.architecture import Architecture, Column
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86 import rows
 from tanken.isa.x86.inst import Immediate, Inst, decode
+from tanken.isa.x86.kernels import DECODER
 from tanken.isa.x86.native import block, floats, repeated, tables
 from tanken.isa.x86.native import template as P
 from tanken.isa.x86.native.lower import FLAGS, Lowering
@@ -33,7 +34,7 @@ class X86:
     flags = FLAGS
     fields = frozenset(P.FIELDS)
     block_size = block.SIZE
-    translator = ("tanken.isa.x86.native.translate", "tanken.isa.x86.kernel")
+    translator = ("tanken.isa.x86.native.translate", *DECODER)
     sources = "tanken.isa.x86"
 
     def __init__(self) -> None:

@@ -8,28 +8,40 @@ from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
 
-from tanken.base.native import kernel
+from tanken.base.native import bare
 from tanken.isa.x86 import layout as L
-from tanken.isa.x86.kernel import COLUMNS, decode_one
+from tanken.isa.x86.kernels.decoder import decode_one
+from tanken.isa.x86.kernels.fields import (
+    C_ADDRESS,
+    C_DISPLACEMENT,
+    C_FAULT,
+    C_FORM,
+    C_IMMEDIATE,
+    C_LENGTH,
+    C_MEMORY,
+    C_PREFIXES,
+    C_REGISTERS,
+    C_SIZES,
+    COLUMNS,
+)
 from tanken.isa.x86.native import block as B
 from tanken.isa.x86.native import tables as N
 from tanken.isa.x86.native import template as P
 
-C_ADDRESS, C_FORM, C_LENGTH, C_PREFIXES, C_SIZES, C_REGISTERS, C_MEMORY, C_DISPLACEMENT, C_IMMEDIATE, C_FAULT = range(10)
 LIMIT = 1 << 44
 R_STENCIL, R_LIVE, R_HOST, R_TARGET, R_COUNT, R_LENGTH, R_LEFT = range(7)
 RECORD = 8
 FLAG_BITS = L.LOCK | L.REPZ | L.REPNZ | L.DATA
 
 
-@kernel
+@bare
 def hashed(value: int) -> int:
     """Bits of `value` mixed."""
     value = (value ^ (value >> 29)) * 0x2545F4914F6CDD1D
     return (value ^ (value >> 32)) & 0x7FFFFFFFFFFFFFFF
 
 
-@kernel
+@bare
 def find_block(tab: Sequence[int], pc: int) -> int:
     """The code of the block at `pc`, -1 where there is none."""
     slot = hashed(pc) & (N.BLOCK_SLOTS - 1)
@@ -40,7 +52,7 @@ def find_block(tab: Sequence[int], pc: int) -> int:
     return -1
 
 
-@kernel
+@bare
 def enter_block(tab: MutableSequence[int], pc: int, at: int) -> None:
     """Remember, or with -1 forget, the code of the block at `pc`."""
     slot = hashed(pc) & (N.BLOCK_SLOTS - 1)
@@ -50,7 +62,7 @@ def enter_block(tab: MutableSequence[int], pc: int, at: int) -> None:
     tab[N.BLOCKS + 2 * slot + 1] = at + 1
 
 
-@kernel
+@bare
 def find_key(tab: Sequence[int], k0: int, k1: int, k2: int) -> int:
     """The number of the stencil with this key, -1 where there is none."""
     slot = hashed(k0 ^ hashed(k1 ^ hashed(k2))) & (N.KEY_SLOTS - 1)
@@ -62,7 +74,7 @@ def find_key(tab: Sequence[int], k0: int, k1: int, k2: int) -> int:
     return -1
 
 
-@kernel
+@bare
 def enter_key(tab: MutableSequence[int], k0: int, k1: int, k2: int, number: int) -> int:
     """Give a key its stencil; the slot it stands in."""
     slot = hashed(k0 ^ hashed(k1 ^ hashed(k2))) & (N.KEY_SLOTS - 1)
@@ -76,7 +88,7 @@ def enter_key(tab: MutableSequence[int], k0: int, k1: int, k2: int, number: int)
     return slot
 
 
-@kernel
+@bare
 def first_key(T: Sequence[int], tab: Sequence[int], row: int, known: int) -> int:
     """Form, sizes, prefixes, register or memory, equal registers, and whether a counted shift shifts."""
     sizes, prefixes, registers = tab[row + C_SIZES], tab[row + C_PREFIXES], tab[row + C_REGISTERS]
@@ -95,7 +107,7 @@ def first_key(T: Sequence[int], tab: Sequence[int], row: int, known: int) -> int
     return key
 
 
-@kernel
+@bare
 def second_key(T: Sequence[int], tab: Sequence[int], row: int, known: int) -> int:
     """The shape of the memory operand, and the register numbers that matter."""
     registers, memory = tab[row + C_REGISTERS], tab[row + C_MEMORY]
@@ -118,7 +130,7 @@ def second_key(T: Sequence[int], tab: Sequence[int], row: int, known: int) -> in
     return key
 
 
-@kernel
+@bare
 def ask(tab: MutableSequence[int], what: int, at: int, k0: int, k1: int, k2: int, second: int, form: int) -> int:
     """Say what is missing."""
     tab[N.NEED] = what
@@ -131,7 +143,7 @@ def ask(tab: MutableSequence[int], what: int, at: int, k0: int, k1: int, k2: int
     return -1
 
 
-@kernel
+@bare
 def code_end(tab: Sequence[int], pc: int) -> int:
     """Where the executable bytes around `pc` end, -1 where it cannot be executed."""
     for n in range(tab[N.RANGE_COUNT]):
@@ -140,7 +152,7 @@ def code_end(tab: Sequence[int], pc: int) -> int:
     return -1
 
 
-@kernel
+@bare
 def choose(T: Sequence[int], tab: MutableSequence[int], code: Sequence[int], start: int) -> int:
     """Decode a block and find its stencils; the number of records, -1 where something is missing."""
     end = code_end(tab, start)
@@ -190,7 +202,7 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: Sequence[int], sta
     return n
 
 
-@kernel
+@bare
 def unreachable(tab: Sequence[int], row: int, known: int) -> int:
     """Whether an address in the instruction is beyond what is mapped directly, or a branch is cut to 16 bits."""
     following = tab[row + C_ADDRESS] + tab[row + C_LENGTH]
@@ -205,7 +217,7 @@ def unreachable(tab: Sequence[int], row: int, known: int) -> int:
     return 0
 
 
-@kernel
+@bare
 def fuse(T: Sequence[int], tab: MutableSequence[int], n: int, condition: int, pc: int) -> int:
     """Join record n - 1 with the conditional branch in row n: 1 done, 0 not to be joined, -1 asked for."""
     record, row = N.RECORDS + (n - 1) * RECORD, N.ROWS + (n - 1) * COLUMNS
@@ -228,7 +240,7 @@ def fuse(T: Sequence[int], tab: MutableSequence[int], n: int, condition: int, pc
     return 1
 
 
-@kernel
+@bare
 def liveness(tab: MutableSequence[int], n: int) -> None:
     """Mark the records whose flags somebody may see: a later reader, a fault, or what follows the block."""
     live = N.ALL_FLAGS
@@ -247,7 +259,7 @@ def liveness(tab: MutableSequence[int], n: int) -> None:
             live = N.ALL_FLAGS
 
 
-@kernel
+@bare
 def put(area: MutableSequence[int], at: int, value: int, size: int) -> None:
     """Little-endian."""
     for i in range(size):
@@ -255,7 +267,7 @@ def put(area: MutableSequence[int], at: int, value: int, size: int) -> None:
         value >>= 8
 
 
-@kernel
+@bare
 def site(tab: MutableSequence[int], host: int, pc: int, kind: int, left: int, where: int) -> None:
     """Remember what the code at `host` belongs to."""
     at = N.SITES + tab[N.SITE_COUNT] * N.SITE_FIELDS
@@ -266,7 +278,7 @@ def site(tab: MutableSequence[int], host: int, pc: int, kind: int, left: int, wh
     tab[N.SITE_COUNT] += 1
 
 
-@kernel
+@bare
 def hole_value(tab: Sequence[int], row: int, record: int, kind: int, one: int) -> int:
     """What is put into a hole."""
     registers, memory = tab[row + C_REGISTERS], tab[row + C_MEMORY]
@@ -298,7 +310,7 @@ def hole_value(tab: Sequence[int], row: int, record: int, kind: int, one: int) -
     return B.VECTORS + number * B.VECTOR_STRIDE
 
 
-@kernel
+@bare
 def emit(tab: MutableSequence[int], area: MutableSequence[int], blob: Sequence[int], start: int, n: int) -> int:
     """Copy the stencils of the chosen records behind the code so far; where the block begins."""
     at = (tab[N.AREA_AT] + 15) & -16
@@ -338,7 +350,7 @@ def emit(tab: MutableSequence[int], area: MutableSequence[int], blob: Sequence[i
     return finish_block(tab, area, start, following, block, at, n)
 
 
-@kernel
+@bare
 def finish_block(tab: MutableSequence[int], area: MutableSequence[int], start: int, end: int, block: int, at: int, n: int) -> int:
     """Patch the taken ways, and enter the block into the list."""
     for i in range(n):
@@ -361,7 +373,7 @@ def finish_block(tab: MutableSequence[int], area: MutableSequence[int], start: i
     return block
 
 
-@kernel
+@bare
 def copy(tab: MutableSequence[int], area: MutableSequence[int], blob: Sequence[int], row: int, record: int, at: int) -> int:
     """One stencil, with its holes filled; the ways out are left to `cold`, the taken way to `finish_block`."""
     if tab[record + R_STENCIL] < 0:
@@ -386,7 +398,7 @@ def copy(tab: MutableSequence[int], area: MutableSequence[int], blob: Sequence[i
     return at + length
 
 
-@kernel
+@bare
 def cold(tab: MutableSequence[int], area: MutableSequence[int], start: int, n: int, total: int, at: int, budget_hole: int) -> int:
     """Behind the block: calls of the stubs, by whose return address the instruction is known."""
     site(tab, at, start, N.AT_INSTRUCTION, total, 0)
@@ -416,7 +428,7 @@ def cold(tab: MutableSequence[int], area: MutableSequence[int], start: int, n: i
     return at
 
 
-@kernel
+@bare
 def link(tab: MutableSequence[int], area: MutableSequence[int], hole: int, target: int, at: int) -> int:
     """Let the jump whose distance stands at `hole` go to the block at `target`, by way of the translator while there is none."""
     block = find_block(tab, target)
@@ -430,7 +442,7 @@ def link(tab: MutableSequence[int], area: MutableSequence[int], hole: int, targe
     return at + 5
 
 
-@kernel
+@bare
 def side(tab: MutableSequence[int], area: MutableSequence[int], hole: int, target: int, left: int, at: int) -> tuple[int, int]:
     """A way out in the middle, which gives back the `left` instructions that were counted: where its own jump's distance stands, and the end."""
     put(area, hole, at - (hole + 4), 4)
@@ -440,7 +452,7 @@ def side(tab: MutableSequence[int], area: MutableSequence[int], hole: int, targe
     return at + 8, at + 12
 
 
-@kernel
+@bare
 def find_site(tab: MutableSequence[int], host: int) -> int:
     """The last site at or below `host`: its number."""
     low, high = 0, tab[N.SITE_COUNT]
@@ -453,7 +465,7 @@ def find_site(tab: MutableSequence[int], host: int) -> int:
     return low
 
 
-@kernel
+@bare
 def block_at(T: Sequence[int], tab: MutableSequence[int], code: Sequence[int], area: MutableSequence[int], blob: Sequence[int], pc: int) -> int:
     """The code of the block at `pc`, made if need be; -1 where something is missing."""
     block = find_block(tab, pc)
@@ -469,7 +481,7 @@ def block_at(T: Sequence[int], tab: MutableSequence[int], code: Sequence[int], a
     return emit(tab, area, blob, pc, n)
 
 
-@kernel
+@bare
 def answer(S: MutableSequence[int], tab: MutableSequence[int], T: Sequence[int], code: Sequence[int], area: MutableSequence[int], blob: Sequence[int]) -> int:
     """Guest code came out with a reason up to LAST_NATIVE: the host address to go on at, 0 where Python is needed."""
     reason = S[152 >> 3] & 0xFFFFFFFF
@@ -495,7 +507,7 @@ def answer(S: MutableSequence[int], tab: MutableSequence[int], T: Sequence[int],
     return tab[N.AREA_HOST] + block
 
 
-@kernel
+@bare
 def look_up(tab: MutableSequence[int], host: int) -> int:
     """Put the site of a host address into the context (FOUND): guest address, instructions left, kind."""
     number = N.SITES + find_site(tab, host - tab[N.AREA_HOST]) * N.SITE_FIELDS
@@ -505,7 +517,7 @@ def look_up(tab: MutableSequence[int], host: int) -> int:
     return 0
 
 
-@kernel
+@bare
 def forget(tab: MutableSequence[int], area: MutableSequence[int], first: int, last: int) -> int:
     """Turn away from the blocks that have bytes in [first, last): their heads lead back to the translator; how many they were."""
     count = 0
