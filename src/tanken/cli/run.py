@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print these as one object a line")
     parser.add_argument("--to", metavar="FILE", help="print these to FILE instead of standard error")
     parser.add_argument("--budget", type=int, metavar="N", help="stop after N instructions, with status 124")
-    parser.add_argument("--engine", choices=engines.NAMES, help="native code, generated Python, or the slow, obvious one; native where it was made (tanken warm)")
+    parser.add_argument("--engine", choices=engines.NAMES, default="python", help="generated Python, native code (new), or the slow, obvious one")
     parser.add_argument("--stats", action="store_true", help="print instructions and speed at the end (to standard error)")
     parser.add_argument("program", metavar="PROGRAM", help="an executable file, or a name to be found in PATH")
     parser.add_argument("words", metavar="ARGS", nargs=argparse.REMAINDER, help="the program's arguments")
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     path = find(options.program)
     with _output(options.to) as out:
         trace = Trace(out, options.json) if options.trace or options.calls else None
-        name = options.engine or engines.default()
+        name = options.engine
         make = trace.engine if trace is not None and options.trace else engines.factory(name)
         space = TracedSpace if options.trace else engines.space(name)
         process = create(path, words, environment, make, space=space, trace=trace)

@@ -33,16 +33,6 @@ def possible() -> bool:
     return gate.available() and platform.machine() == "x86_64" and platform.system() == "Linux"
 
 
-def default() -> str:
-    """The name of the fastest engine that starts at once."""
-    if not possible():
-        return "python"
-    from tanken.engine.native.store import Store
-    from tanken.isa.x86.native.target import X86
-
-    return "native" if Store.ready(X86) else "python"
-
-
 @cache
 def parts() -> tuple[X86, Store]:
     """What all native engines of this host process share; makes what was not made before."""

@@ -52,11 +52,6 @@ class Store:
 
     # -- the translator
 
-    @staticmethod
-    def ready(target: Any) -> bool:
-        """Whether the translator was made before: if not, making it takes half a minute."""
-        return (cache.directory(native.library_version("numba")) / f"translator-{_hash(target.sources)}").exists()
-
     def _translator(self) -> tuple[bytes, dict[str, int]]:
         path = self.folder / f"translator-{self.tag}"
         with (self.folder / "translator.lock").open("w") as lock:
