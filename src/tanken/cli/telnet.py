@@ -46,6 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     connect.add_argument("--encrypt", choices=("required", "auto", "off"), default="auto", help="refuse clear text, take what is offered (default), or none")
     connect.add_argument("--means", metavar="M", default="tls,encrypt", help="tls (START_TLS), implicit (TLS from the first octet), encrypt (old ciphers); comma between")
     connect.add_argument("--user", metavar="NAME", help=f"authenticate by SRP; the password is asked for, or in {PASSWORD}")
+    connect.add_argument("--kerberos", action="store_true", help="log in with the Kerberos ticket that kinit got, as --user or as yourself")
     connect.add_argument("--ca", metavar="FILE", help="certificates that vouch for the server's (default: the system's)")
     connect.add_argument("--pin", metavar="SHA256", help="the server's certificate must have this SHA-256")
     connect.add_argument("--certificate", metavar="FILE", help="our own certificate and key, in PEM")
@@ -62,8 +63,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     serve.set_defaults(command=[])
     serve.add_argument("port", metavar="PORT", type=_port)
-    serve.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="default 127.0.0.1; others want --users or --client-ca")
+    serve.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="default 127.0.0.1; others want --users, --keytab or --client-ca")
     serve.add_argument("--users", metavar="FILE", help="only these users, by SRP (tanken telnet passwd)")
+    serve.add_argument("--keytab", metavar="FILE", help="these users and others of the realm, by Kerberos: the key table of host/NAME")
     serve.add_argument("--encrypt", choices=("required", "auto", "off"), default="auto")
     serve.add_argument("--means", metavar="M", default="tls,encrypt")
     serve.add_argument("--certificate", metavar="FILE", help="certificate and key in PEM (default: a fresh self-signed one)")
@@ -118,6 +120,8 @@ def client_profile(options: argparse.Namespace) -> Profile:
     """The profile that the options of `connect` ask for."""
     from tanken.telnet import profile, tls
 
+    if options.kerberos and not options.user:
+        options.user = getpass.getuser()
     verify = bool(options.ca) or (options.encrypt == "required" and not options.user and not options.pin)
     means = _means(options.means)
     context = None
@@ -130,7 +134,8 @@ def client_profile(options: argparse.Namespace) -> Profile:
     term = os.environ.get("TERM", "")
     names = [name for name in options.send_env.split(",") if name]
     return profile.client(
-        secure=options.encrypt, means=means, tls=context, user=options.user or "", password=_password(options.user) if options.user else "",
+        secure=options.encrypt, means=means, tls=context, user=options.user or "", password=_password(options.user) if options.user and not options.kerberos else "",
+        kerberos=options.kerberos,
         terminals=(term.upper(),) if term else ("UNKNOWN",), window=(size.columns, size.lines), display=os.environ.get("DISPLAY", "") if "DISPLAY" in names else "",
         environ={name: os.environ[name] for name in names if name in os.environ},
     )  # fmt: skip
@@ -180,12 +185,18 @@ def _connect(options: argparse.Namespace) -> int:
 
 def server_profile(options: argparse.Namespace, folder: str) -> dict[str, object]:
     """The fields of the profile that the options of `serve` ask for."""
-    from tanken.telnet import codes, srp, tls
+    from tanken.telnet import codes, kerberos, srp, tls
 
     fields: dict[str, object] = {"secure": options.encrypt, "means": (means := _means(options.means))}
     if options.users:
         users = srp.read_users(options.users)
         fields["verifiers"] = users.get
+    if options.keytab:
+        if not os.access(options.keytab, os.R_OK):
+            raise InputError("cannot be read", where=options.keytab, wanted="a key table (kadmin, ktadd)")
+        if not kerberos.available():
+            raise UnsupportedError("no Kerberos library", wanted="libkrb5.so.3 (Debian: apt-get install libkrb5-3)")
+        fields["keytab"] = options.keytab
     if options.encrypt != "off" and means & {"tls", "implicit"}:
         path = options.certificate
         if path is None:

@@ -1,7 +1,8 @@
-"""AUTHENTICATION: the server offers pairs of mechanism and modifier, the client picks one; SRP is built in.
+"""AUTHENTICATION: the server offers pairs of mechanism and modifier, the client picks one; SRP is built in, Kerberos where it is installed.
 
-RFC 2941 (the option), RFC 2944 (SRP). Inside START_TLS our two ends bind SRP to the channel: the server's certificate is hashed into the client's
-proof after K, so that a man in the middle with another certificate cannot pass the exchange on (RFC 5929 section 4, tls-server-end-point).
+RFC 2941 (the option), RFC 2944 (SRP), RFC 2942 (Kerberos 5, by the system's library). Inside START_TLS our two ends bind both to the channel:
+the hash of the server's certificate goes into SRP's proof after K, or into the checksum of the Kerberos authenticator, so that a man in the
+middle with another certificate cannot pass the exchange on (RFC 5929 section 4, tls-server-end-point).
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from tanken.base.errors import InputError
+from tanken.base.errors import InputError, UnsupportedError
 from tanken.telnet import codes as c
-from tanken.telnet import srp, tls
+from tanken.telnet import kerberos, srp, tls
 from tanken.telnet.events import Authenticated, Violation, Warning
 from tanken.telnet.handler import KINDS, Handler
 
 SRP = 5
 ONE_WAY, USING_TELOPT = 0x00, 0x04
 PAIRS = ((SRP, USING_TELOPT), (SRP, ONE_WAY))
+KERBEROS = 2
+KERBEROS_PAIRS = ((KERBEROS, 0x02 | USING_TELOPT), (KERBEROS, 0x02))  # mutual only: one-way, the server proves nothing
 SSL_PAIR = (7, ONE_WAY)  # netkit's telnet-ssl: START 1 by the client, ACCEPT 2 or REJECT 3 by the server, then TLS; no document describes it
 ISSUE = secrets.token_bytes(32)  # makes verifiers of unknown users, the same as long as this process lives
 
@@ -37,20 +40,28 @@ class Authentication(Handler):
         self._client: srp.Client | None = None
         self._server: srp.Server | None = None
         self._known = False
+        self._ticket: kerberos.Client | None = None
+        self._confirmed = False  # the server's AP-REP was right
 
     def agrees(self, side: str) -> bool:
         if self.machine.client:
             return side == "us" and (bool(self.profile.user) or self.machine.tls_possible)
-        return side == "him" and (self.profile.verifiers is not None or self.machine.tls_possible)
+        return side == "him" and (self.profile.authenticates or self.machine.tls_possible)
 
     def changed(self, side: str, on: bool) -> None:
         if on and side == "him":
-            pairs = PAIRS if self.machine.tls is None and self.profile.secure != "off" else PAIRS[1:]
-            if self.profile.verifiers is None:  # TLS alone does not say who the user is
-                pairs = (SSL_PAIR,)
+            pairs = self._offered()
             self.send(bytes((c.SEND,)) + bytes(octet for pair in pairs for octet in pair))
         elif not on and not self.done:
             self.machine.failed("AUTHENTICATION was withdrawn")
+
+    def _offered(self) -> tuple[tuple[int, int], ...]:
+        """A server's pairs, best first; USING_TELOPT only where ENCRYPT may follow."""
+        profile = self.profile
+        if not profile.authenticates:  # TLS alone does not say who the user is
+            return (SSL_PAIR,)
+        first = 0 if self.machine.tls is None and profile.secure != "off" else 1
+        return (*(KERBEROS_PAIRS[first:] if profile.keytab else ()), *(PAIRS[first:] if profile.verifiers is not None else ()))
 
     def refused(self, side: str) -> None:
         self.machine.failed("the other side refuses AUTHENTICATION")
@@ -89,7 +100,8 @@ class Authentication(Handler):
         if self.offered > 8:
             self.machine.failed("AUTHENTICATION was offered without end", fatal=True)
             return
-        usable = [pair for pair in value.pairs if pair in PAIRS] if self.profile.user else []
+        known = () if not self.profile.user else KERBEROS_PAIRS if self.profile.kerberos else PAIRS
+        usable = [pair for pair in value.pairs if pair in known]
         if not usable and not self.done and self.machine.tls_possible:
             ssl = next((pair for pair in value.pairs if pair[0] == SSL_PAIR[0]), None)
             if ssl is not None:
@@ -103,6 +115,9 @@ class Authentication(Handler):
                 self.machine.failed(f"the server offers {offered}, none that we know")
             return
         self.pair = usable[0]
+        if self.pair[0] == KERBEROS:
+            self._use_ticket()
+            return
         self._client = srp.Client(self.profile.user, self.profile.password)
         self.send(b"\x03" + self.profile.user.encode())
         self._message(c.IS, 0)
@@ -114,6 +129,9 @@ class Authentication(Handler):
                 self.machine.begin_tls(in_auth=True)
             else:
                 self.machine.failed("the server rejects SSL")
+            return
+        if self._ticket is not None and value.pairs and value.pairs[0] == self.pair and not self.done:
+            self._ticket_reply(self._ticket, value)
             return
         client = self._client
         if client is None or not value.pairs or value.pairs[0] != self.pair or self.done:
@@ -142,10 +160,43 @@ class Authentication(Handler):
             return
         self._finish(self.profile.user, client.key)
 
-    def _finish(self, user: str, key: bytes) -> None:
+    def _use_ticket(self) -> None:
+        assert self.pair is not None
+        try:
+            self._ticket = kerberos.Client(self.profile.hostname or "localhost")
+            request = self._ticket.request(bytes(self.pair) + self._binding())
+        except (InputError, UnsupportedError) as error:
+            self.machine.tell(Authenticated(self.profile.user, "KERBEROS_V5", False, str(error)))
+            self.machine.failed(str(error), fatal=True)
+            return
+        self.send(b"\x03" + self.profile.user.encode())
+        self._message(c.IS, 0, request)
+
+    def _binding(self) -> bytes:
+        """The channel, where there is TLS and it is to be bound."""
+        layer = self.machine.tls
+        if layer is None or not self.profile.bound:
+            return b""
+        return tls.binding(layer.peer_certificate if self.machine.client else self.profile.own_certificate)
+
+    def _ticket_reply(self, ticket: kerberos.Client, value: Any) -> None:
+        reason = value.data.decode("utf-8", "replace")[:200]
+        if value.code == 3:
+            try:
+                ticket.confirm(value.data)
+                self._confirmed = True
+            except InputError as error:
+                reason, value = str(error), None
+        if value is not None and value.code == 2 and self._confirmed:
+            self._finish(self.profile.user, ticket.key, "KERBEROS_V5")
+        elif value is None or value.code in (1, 2):  # an ACCEPT without the proof before it is none
+            self.machine.tell(Authenticated(self.profile.user, "KERBEROS_V5", False, reason))
+            self.machine.failed(f"the server rejects {self.profile.user}, or is not the one meant", fatal=True)
+
+    def _finish(self, user: str, key: bytes, mechanism: str = "SRP") -> None:
         self.done = True
         self.machine.user, self.machine.session_key = user, key
-        self.machine.tell(Authenticated(user, "SRP", True))
+        self.machine.tell(Authenticated(user, mechanism, True))
         self.machine.settled("auth")
 
     # server
@@ -155,16 +206,22 @@ class Authentication(Handler):
         if pair[0] == 0:
             self.machine.failed("the client knows none of the mechanisms")
             return
-        if pair[0] == SSL_PAIR[0] and value.code == 1 and self.profile.verifiers is None and self.machine.tls_possible and not self.done:
+        if pair[0] == SSL_PAIR[0] and value.code == 1 and not self.profile.authenticates and self.machine.tls_possible and not self.done:
             self.pair, self.done = pair, True
             self._message(2, 2)
             self.machine.begin_tls(in_auth=True)
             return
-        if self.done or pair not in PAIRS or (self.pair is not None and pair != self.pair):
+        if self.done or pair not in (*PAIRS, *KERBEROS_PAIRS) or (self.pair is not None and pair != self.pair):
             self._wrong(f"IS for a pair that was not offered or not begun: {pair}", "RFC 2941 section 5")
             self.machine.failed("AUTHENTICATION was answered wrongly", fatal=True)
             return
         self.pair = pair
+        if pair not in self._offered():
+            self._reject("a mechanism that was not offered")
+            return
+        if pair[0] == KERBEROS:
+            self._take_ticket(value)
+            return
         try:
             if value.code == 0:
                 self._begin()
@@ -203,10 +260,30 @@ class Authentication(Handler):
         self._message(2, 2, answer)
         self._finish(self.user, server.key)
 
+    def _take_ticket(self, value: Any) -> None:
+        """The principal must be the user of NAME in our realm."""
+        assert self.pair is not None
+        plain, bound = bytes(self.pair), bytes(self.pair) + self._binding()
+        try:
+            if value.code != 0 or not self.user:
+                raise InputError(f"Kerberos code {value.code} out of turn", wanted="NAME, then AUTH")
+            server = kerberos.Server(self.profile.keytab)
+            principal, _ = server.accept(value.data, bound, *(() if self.profile.bound else (plain,)))
+            if principal != f"{self.user}@{server.realm()}":
+                raise InputError(f"{principal} may not log in as {self.user}", wanted=f"{self.user}@{server.realm()}")
+            answer = server.answer()
+        except (InputError, UnsupportedError) as error:
+            self._reject(str(error))
+            return
+        self._message(2, 3, answer)
+        self._message(2, 2, principal.encode())
+        self._finish(self.user, server.key, "KERBEROS_V5")
+
     def _reject(self, reason: str) -> None:
         if self.pair is not None:
             self._message(2, 1, reason.encode())
-        self.machine.tell(Authenticated(self.user, "SRP", False, reason))
+        mechanism = c.AUTH_TYPES.name(self.pair[0]) if self.pair else "SRP"
+        self.machine.tell(Authenticated(self.user, mechanism, False, reason))
         self.machine.failed(f"{self.user or 'a client'} was rejected", fatal=True)
 
 

@@ -281,7 +281,7 @@ class Machine:
             self._why = reason  # AUTHENTICATION may still bring TLS, or a key
             self.settled("tls")
         elif self.phase == "auth":
-            if profile.verifiers is not None and not self.client:
+            if profile.authenticates and not self.client:
                 self.close(f"authentication is required: {reason}")
                 return
             if profile.user and profile.secure == "required":  # nothing else may vouch for the server: a man in the middle could have taken it out
@@ -318,7 +318,7 @@ class Machine:
             else:
                 self.want(c.START_TLS, "us")
         elif self.phase == "auth":
-            if not self.client and (profile.verifiers is not None or self.tls_possible):
+            if not self.client and (profile.authenticates or self.tls_possible):
                 self.want(c.AUTHENTICATION, "him")
             elif self.client and (profile.user or self.tls_possible):
                 self.want(c.AUTHENTICATION, "us")

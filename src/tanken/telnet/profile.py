@@ -51,7 +51,9 @@ class Profile:
     user: str = ""
     password: str = ""
     verifiers: Callable[[str], Verifier | None] | None = None
-    bound: bool = True  # SRP inside TLS must be bound to the channel
+    kerberos: bool = False  # a client logs in with its Kerberos ticket
+    keytab: str = ""  # the key table of a server that takes Kerberos tickets
+    bound: bool = True  # SRP and Kerberos inside TLS must be bound to the channel
     ciphers: tuple[int, ...] = CIPHERS
     terminals: tuple[str, ...] = ("XTERM-256COLOR",)
     window: tuple[int, int] = (80, 24)
@@ -63,6 +65,12 @@ class Profile:
     ask_environ: tuple[str, ...] = ("LANG", "COLORTERM", "DISPLAY")
     linemode: int = 0  # the mode a server asks for
     limits: Limits = field(default_factory=Limits)
+
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether a server lets nobody in without authentication."""
+        return self.verifiers is not None or bool(self.keytab)
 
 
 def client(**changes: object) -> Profile:

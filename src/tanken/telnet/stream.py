@@ -432,7 +432,7 @@ async def serve(
 ) -> Server:  # fmt: skip
     """A server: `serve_one(session)` runs for every session; keyword arguments are fields of `profile.Profile`.
 
-    Off loopback it wants authentication (`verifiers`, or a TLS context that asks for certificates). Raises UsageError without.
+    Off loopback it wants authentication (`verifiers`, `keytab`, or a TLS context that asks for certificates). Raises UsageError without.
     """
     changes.setdefault("ask_us", ())
     make = profile or (lambda: profiles.server(**changes))
@@ -446,6 +446,6 @@ def check_exposure(host: str, profile: Profile) -> None:
 
     loopback = host == "localhost" or host.startswith("127.") or host == "::1"
     by_certificate = profile.tls is not None and profile.tls.verify_mode == ssl.CERT_REQUIRED and profile.secure == "required"
-    if not loopback and profile.verifiers is None and not by_certificate:
-        raise UsageError(f"a server on {host or 'all addresses'} without authentication", wanted="127.0.0.1, or users, or certificates of clients",
+    if not loopback and not profile.authenticates and not by_certificate:
+        raise UsageError(f"a server on {host or 'all addresses'} without authentication", wanted="127.0.0.1, or users, a key table, or certificates of clients",
                          hint="tanken telnet passwd FILE USER, then --users FILE")  # fmt: skip
