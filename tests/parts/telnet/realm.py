@@ -33,7 +33,8 @@ class Realm:
         self.host = socket.gethostname().lower()  # inetutils' telnetd asks for the key of the machine's own name
         (folder / "krb5.conf").write_text(
             "[libdefaults]\ndefault_realm = TN.TEST\ndns_lookup_kdc = false\ndns_canonicalize_hostname = false\nrdns = false\n"
-            f"default_ccache_name = FILE:{folder}/cache\ndefault_keytab_name = FILE:{folder}/keytab\n[realms]\nTN.TEST = {{\nkdc = 127.0.0.1:{port}\n}}\n[domain_realm]\nlocalhost = TN.TEST\n{self.host} = TN.TEST\n"
+            f"default_ccache_name = FILE:{folder}/cache\ndefault_keytab_name = FILE:{folder}/keytab\n"
+            f"[realms]\nTN.TEST = {{\nkdc = 127.0.0.1:{port}\n}}\n[domain_realm]\nlocalhost = TN.TEST\n{self.host} = TN.TEST\n"
         )
         (folder / "kdc.conf").write_text(
             f"[realms]\nTN.TEST = {{\ndatabase_name = {folder}/db\nkey_stash_file = {folder}/stash\nkdc_listen = 127.0.0.1:{port}\n"
