@@ -18,6 +18,8 @@ run: .venv/ready
 
 agreement: .venv/ready
 	$(BIN)/python -m tests.oracle.agreement
+	$(BIN)/python -m tests.oracle.millions
+	$(BIN)/python -m tests.oracle.information --count 200000
 
 wheel: .venv/ready
 	$(BIN)/python -m hatchling build -t wheel

@@ -117,14 +117,6 @@ def sweep(maps: list[bytes], fronts: list[bytes], seed: int) -> Iterator[bytes]:
                     yield front + escape + bytes([opcode, modrm]) + rng.randbytes(9)
 
 
-def agreement(count: int, seed: int, mode: int, syntax: str) -> tuple[list[Difference], int]:
-    """Differences over `count` random strings of the legacy maps, a third of them behind prefixes; and how many were compared."""
-    plain = random_strings(count - count // 3, seed, [b""])
-    prefixed = random_strings(count // 3, seed, [b"", b"\x0f", b"\x0f\x38", b"\x0f\x3a"], prefixes=4, rex=mode == 64)
-    strings = [string for string in plain + prefixed if opcode_of(string, mode) not in ENCODED]
-    return list(compare(strings, mode, syntax)), len(strings)
-
-
 def show(differences: list[Difference], limit: int) -> int:
     """Prints the classes of differences, the most frequent first, with an example each; returns how many there are."""
     classes: dict[str, list[Difference]] = collections.defaultdict(list)

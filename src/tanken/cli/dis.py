@@ -158,8 +158,11 @@ class Printer:
         return 0
 
     def _sections(self, elf: Elf) -> list[Section]:
-        sections = [s for s in elf.sections if s.holds_code]
-        if self.options.section:
+        from tanken.debug import listing
+
+        if not self.options.section:
+            sections = listing.code_sections(elf)
+        else:
             sections = [s for s in elf.sections if s.name == self.options.section and s.type != 8]
             if not sections:
                 raise UsageError(f"no section {self.options.section}", wanted="one of " + " ".join(s.name for s in elf.sections if s.name), where=elf.name)

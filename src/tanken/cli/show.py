@@ -1,4 +1,4 @@
-"""`tanken show`: a thing's bytes as values; fonts, rows of the x86 map and decoded instructions in words, every other thing as a hexdump.
+"""`tanken show`: a thing's bytes as values; fonts, ELF files, rows of the x86 map and decoded instructions in words, every other thing as a hexdump.
 
 `x86:NAME` prints the rows of a mnemonic, `x86:HEX` decodes bytes (`x86:0xfadd` where the digits spell a name too).
 """
@@ -31,7 +31,7 @@ def number(text: str) -> int:
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("thing", metavar="THING", help="a file, - for the standard input, x86:MNEMONIC, x86:HEX or telnet:NAME")
     parser.add_argument("--as", dest="kind", metavar="KIND", help=f"take it as one of: {', '.join(kinds.KINDS)}")
-    parser.add_argument("--offset", type=number, default=0, metavar="N", help="first byte of a hexdump")
+    parser.add_argument("--offset", type=number, default=0, metavar="N", help="first byte of a hexdump; with it, or --length, an ELF file is dumped too")
     parser.add_argument("--length", type=number, metavar="N", help="bytes of a hexdump (default: all)")
     parser.add_argument("--mode", type=int, choices=(16, 32, 64), default=64, help="processor mode of x86:HEX")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -54,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
         return disc_show.show(thing.name, options.log, options.json)
     if thing.kind is kinds.ROW:
         lines = _x86(thing.query, options.mode, options.json)
+    elif thing.kind.name == "elf" and options.offset == 0 and options.length is None:
+        lines = _elf(thing.data, thing.name, options.json)
     elif thing.kind is kinds.DIRECTORY:
         raise UsageError("a directory has no bytes to show", where=thing.name, wanted="a file")
     else:
@@ -71,6 +73,21 @@ def _dump(data: bytes, options: argparse.Namespace) -> Iterator[str]:
     if options.json:
         return (line.to_json() for line in hexdump.lines(piece, options.offset))
     return hexdump.hexdump(piece, options.offset, hexdump.colour_wanted(sys.stdout))
+
+
+def _elf(data: bytes, name: str, json: bool) -> Iterator[str]:
+    from tanken import elf
+    from tanken.elf.description import describe
+
+    found = elf.read(data, name)
+    if not json:
+        return iter(list(describe(found)))  # all of it, or the error alone
+    record = {"name": name, "bits": found.bits, "machine": found.machine_name, "type": found.type, "entry": found.entry}
+    tables = {"segment": found.segments, "section": found.sections, "note": found.notes, "symbol": (*found.symbols, *found.dynamic_symbols)}
+    lines = [json_line(record)]
+    for kind, rows in tables.items():
+        lines += [json_line({"kind": kind, **{field: getattr(row, field) for field in row.__slots__}}) for row in rows]  # type: ignore[attr-defined]
+    return iter([*lines, *(json_line({"kind": "dynamic", "tag": tag, "value": value}) for tag, value in found.dynamic)])
 
 
 def _x86(query: str, mode: int, json: bool) -> Iterator[str]:

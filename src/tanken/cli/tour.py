@@ -33,6 +33,7 @@ STEPS = (
     Step("Bytes: the beginning of the Python that runs this", ("show", sys.executable, "--length", "64")),
     Step("Bytes to values: an instruction, and the row of the table that read it", ("show", "x86:480fb10b")),
     Step("The table itself: a mnemonic and all its rows, with what they do to the flags", ("show", "x86:aad")),
+    Step("A program's code as objdump prints it, a few bytes of it with the row behind each", ("dis", "--explain", "--hex", "f3 0f 1e fa 55 48 89 e5 c3")),
     Step("A program of this machine in our own kernel: system calls, files and memory are Python", ("run", "busybox", "echo", "hello from inside"), "busybox"),
     Step("The same with a shell", ("run", "busybox", "sh", "-c", "for i in 1 2 3; do echo $i; done"), "busybox"),
     Step("A dynamically linked program, with ld.so and libc as they are on this machine", ("run", "date", "-u", "-d", "@0"), "date"),

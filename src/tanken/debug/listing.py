@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
-from tanken.base.errors import UnsupportedError
+from tanken.base.errors import InputError, UnsupportedError
 from tanken.elf import Elf, Section, Symbol
 from tanken.elf import names as N
 from tanken.isa import x86
@@ -48,17 +49,35 @@ def symbols_of(elf: Elf) -> tuple[Symbol, ...]:
     return elf.symbols or elf.dynamic_symbols
 
 
+@lru_cache(maxsize=1)
+def _by_section(elf: Elf) -> dict[int, list[Symbol]]:
+    """The symbols that may cut code, by the index of their section."""
+    found: dict[int, list[Symbol]] = {}
+    for symbol in symbols_of(elf):
+        if symbol.type not in (N.STT_SECTION, N.STT_FILE, N.STT_TLS) and symbol.name and not symbol.name.startswith(".L"):
+            found.setdefault(symbol.section, []).append(symbol)
+    return found
+
+
 def cuts(elf: Elf, section: Section) -> list[tuple[int, Symbol]]:
     """(address, symbol) of the places of `section` that bear a name, in order, one symbol an address."""
     best: dict[int, Symbol] = {}
     base = 0 if elf.type != 1 else section.address
-    for symbol in symbols_of(elf):
-        if symbol.section != section.index or symbol.type in (N.STT_SECTION, N.STT_FILE, N.STT_TLS) or not symbol.name or symbol.name.startswith(".L"):
-            continue
+    for symbol in _by_section(elf).get(section.index, ()):
         address = symbol.value + base
         if section.address <= address < section.address + section.size and (address not in best or _rank(symbol) < _rank(best[address])):
             best[address] = symbol
     return sorted(best.items())
+
+
+def code_sections(elf: Elf) -> list[Section]:
+    """The sections that hold code; raises InputError when they overlap so much that a listing would not end in any useful time."""
+    found = [section for section in elf.sections if section.holds_code]
+    total = sum(section.size for section in found)
+    if total > 2 * len(elf.data):
+        raise InputError(f"{len(found)} sections of code with {total} bytes", wanted=f"sections that do not overlap in a file of {len(elf.data)}", where=elf.name,
+                         hint="--section names one")  # fmt: skip
+    return found
 
 
 def regions(elf: Elf, section: Section) -> Iterator[Region]:

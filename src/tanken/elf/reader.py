@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
 MAXIMUM = 1 << 32  # bytes of a file that is read whole
+NAMES = 8  # how often a string table may be read over by the names in it: they share endings, but not much more
+SPARE = 1 << 20  # bytes that names may take besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,8 @@ class Elf:
         index = rows[0][6] if rows and self._shstrndx == 0xFFFF else self._shstrndx
         if 0 < index < len(rows):
             strings = self._piece(rows[index][4], rows[index][5], "the section names")
-        return tuple(Section(text(strings, name), *_nine(rest), i) for i, (name, *rest) in enumerate(rows))
+        name_of = _Names(strings, f"{self.name}, section names")
+        return tuple(Section(name_of(name), *_nine(rest), i) for i, (name, *rest) in enumerate(rows))
 
     def contents(self, section: Section) -> bytes:
         """The bytes of a section, none for NOBITS."""
@@ -162,14 +165,14 @@ class Elf:
             return ()
         if table.link >= len(self.sections):
             raise InputError(f"string table {table.link} of {table.name}", wanted=f"below {len(self.sections)}", where=self.name)
-        strings, layout = self.contents(self.sections[table.link]), _SYMBOL[self.bits]
+        name_of, layout = _Names(self.contents(self.sections[table.link]), f"{self.name}, names of {table.name}"), _SYMBOL[self.bits]
         found = []
         for row in self._table(layout, table.offset, table.size // layout.size, layout.size, table.name):
             if self.bits == 64:
                 name, info, _, section, value, size = row
             else:
                 name, value, size, info, _, section = row
-            found.append(Symbol(text(strings, name), value, size, info & 15, info >> 4, section))
+            found.append(Symbol(name_of(name), value, size, info & 15, info >> 4, section))
         return tuple(found)
 
     @cached_property
@@ -189,20 +192,23 @@ class Elf:
     @cached_property
     def dynamic(self) -> tuple[tuple[int, int], ...]:
         """Tag and value of the dynamic section, up to DT_NULL."""
-        found = []
-        for segment in self.segments:
-            if segment.type == N.PT_DYNAMIC:
-                layout = _DYNAMIC[self.bits]
-                for tag, value in self._table(layout, segment.offset, segment.file_size // layout.size, layout.size, "the dynamic section"):
-                    if tag == 0:
-                        break
-                    found.append((tag, value))
+        found: list[tuple[int, int]] = []
+        segment = next((s for s in self.segments if s.type == N.PT_DYNAMIC), None)
+        if segment is not None:
+            layout = _DYNAMIC[self.bits]
+            for tag, value in self._table(layout, segment.offset, segment.file_size // layout.size, layout.size, "the dynamic section"):
+                if tag == 0:
+                    break
+                found.append((tag, value))
         return tuple(found)
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:
         """The notes of all note segments."""
-        return tuple(note for s in self.segments if s.type == N.PT_NOTE for note in self._notes(s))
+        segments = [s for s in self.segments if s.type == N.PT_NOTE]
+        if sum(s.file_size for s in segments) > 2 * len(self.data):
+            raise InputError(f"{len(segments)} note segments that overlap", wanted="fewer bytes of notes than the file has", where=self.name)
+        return tuple(note for s in segments for note in self._notes(s))
 
     def _notes(self, segment: Segment) -> Iterator[Note]:
         data, pos = self._piece(segment.offset, segment.file_size, "a note segment"), 0
@@ -214,6 +220,20 @@ class Elf:
                 raise InputError(f"a note of {size} bytes at {segment.offset + pos:#x}", wanted="inside its segment", where=self.name)
             yield Note(data[pos + 12 : pos + 12 + owner].rstrip(b"\0").decode("latin-1"), kind, data[start : start + size])
             pos = start + -(-size // align) * align
+
+
+class _Names:
+    """Names of a string table; raises InputError when together they are far longer than the table, as no linker makes them."""
+
+    def __init__(self, strings: bytes, where: str) -> None:
+        self.strings, self.where, self.left = strings, where, NAMES * len(strings) + SPARE
+
+    def __call__(self, offset: int) -> str:
+        name = text(self.strings, offset)
+        self.left -= len(name)
+        if self.left < 0:
+            raise InputError(f"names that overlap in a table of {len(self.strings)} bytes", wanted="names that end in zeros", where=self.where)
+        return name
 
 
 def _nine(numbers: list[int]) -> tuple[int, int, int, int, int, int, int, int, int]:
