@@ -52,6 +52,10 @@ def run(options: argparse.Namespace) -> int:
     """Runs the verb; returns the exit status."""
     if (options.hex is None) == (options.file is None):
         raise UsageError("both or neither of FILE and --hex", wanted="one of them", hint="tanken dis --help")
+    if not 0 <= options.base < 1 << 64:
+        raise UsageError(f"--base {options.base:#x}", wanted="an address of 64 bits")
+    if options.start is not None and options.stop is not None and options.stop <= options.start:
+        raise UsageError(f"--start {options.start:#x} --stop {options.stop:#x}", wanted="a stop behind the start")
     if options.hex is None and not options.raw and not options.oops and (thing := _font(options)) is not None:
         return font.run(thing, options)
     printer = Printer(options)
@@ -126,7 +130,10 @@ class Printer:
         """Raw bytes, one instruction after the other."""
         low, high = self._window()
         first, last = max(low - base, 0), min(high - base, len(code))
+        if first >= last:
+            raise UsageError(f"no bytes from {low:#x} to {high:#x}", wanted=f"a part of {base:#x}..{base + len(code):#x}")
         if self.options.plain and not self.options.explain and not self.options.json:
+            _tell_of_compiler(last - first)
             for piece in x86.text_lines(code[first:last], base + first, mode, self.options.syntax):
                 _write(piece)
             return 0
@@ -145,9 +152,13 @@ class Printer:
         mode = listing.mode_of(elf)
         low, high = self._window()
         sections = self._sections(elf)
+        if not any(s.address < high and low < s.address + s.size for s in sections):
+            known = ", ".join(f"{s.name} {s.address:#x}..{s.address + s.size:#x}" for s in sections[:4])
+            raise UsageError(f"no code from {low:#x} to {high:#x}", wanted=f"a part of {known}", where=elf.name)
         if self.options.function:
             low, high, sections = self._function(elf, sections, low, high)
         if self.options.plain and not self.options.explain and not self.options.json:
+            _tell_of_compiler(sum(section.size for section in sections))
             for piece in listing.plain_lines(elf, self.options.syntax, sections, low, high):
                 _write(piece)
             return 0
@@ -165,7 +176,7 @@ class Printer:
         else:
             sections = [s for s in elf.sections if s.name == self.options.section and s.type != 8]
             if not sections:
-                raise UsageError(f"no section {self.options.section}", wanted="one of " + " ".join(s.name for s in elf.sections if s.name), where=elf.name)
+                raise UsageError(f"no section {self.options.section}", wanted="one of " + " ".join(s.name for s in elf.sections if s.name and s.type != 8), where=elf.name)
         if not sections:
             raise InputError("no section that holds code", wanted="sections with code", where=elf.name, hint="--raw takes any bytes as code")
         return sections
@@ -244,6 +255,14 @@ class Printer:
             return ""
         offset = address - self.addresses[at]
         return self.names[at] + (f"+{offset:#x}" if offset else "")
+
+
+def _tell_of_compiler(size: int) -> None:
+    """Says on a terminal that the first large listing of all waits for the compiler."""
+    from tanken.isa.x86 import bulk
+
+    if sys.stderr.isatty() and bulk.waits_for_compiler(size):
+        print("compiling the disassembler for this machine, once, about half a minute (tanken warm does it ahead)", file=sys.stderr)
 
 
 def explanation(inst: Inst) -> str:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from typing import NoReturn
 
 from tanken import __version__
 from tanken.base.errors import TankenError, UnsupportedError, UsageError
@@ -32,10 +33,17 @@ VERBS = {
 EPILOG = "`tanken THING` alone says what a thing is, why, and which verbs fit it. `tanken VERB --help` explains a verb."
 
 
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that says what is wrong in one line, without the usage of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} ({self.prog} --help)\n")
+
+
 def parser(verb: str | None) -> argparse.ArgumentParser:
     """The parser of all verbs; the arguments of `verb` alone are filled in."""
     about = "An open machine lab: see, run, check, measure and watch the parts of a computer."
-    top = argparse.ArgumentParser(prog="tanken", description=about, epilog=EPILOG)
+    top = Parser(prog="tanken", description=about, epilog=EPILOG)
     top.add_argument("--version", action="version", version=f"tanken {__version__}")
     subparsers = top.add_subparsers(dest="verb", metavar="VERB")
     for name, (module, summary) in present().items():
@@ -48,7 +56,7 @@ def parser(verb: str | None) -> argparse.ArgumentParser:
 def _thing(words: list[str]) -> int:
     """`tanken THING`: the words begin with no verb."""
     module = import_module("tanken.cli.thing")
-    top = argparse.ArgumentParser(prog="tanken", description="Say what a thing is and which verbs fit it.")
+    top = Parser(prog="tanken", description="Say what a thing is and which verbs fit it.")
     module.arguments(top)
     options = top.parse_args(words)
     name: str = options.thing

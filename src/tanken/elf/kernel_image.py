@@ -59,4 +59,24 @@ def _unpack(payload: bytes, where: str) -> bytes:
         return _bounded(bz2.BZ2Decompressor, payload, where)
     if payload[:4] == LEGACY_MAGIC:
         return decompress_legacy(payload[:-4])  # the kernel's build appends the unpacked size
-    raise UnsupportedError(f"packing {payload[:4].hex(' ')}", wanted="gzip, xz, lzma, bzip2 or LZ4", where=where)
+    if payload[:4] == b"\x28\xb5\x2f\xfd":
+        return _zstd(payload, where)
+    raise UnsupportedError(f"packing {payload[:4].hex(' ')}", wanted="gzip, xz, lzma, bzip2, LZ4 or zstd", where=where)
+
+
+def _zstd(payload: bytes, where: str) -> bytes:
+    """A Zstandard frame (RFC 8878), by the library zstandard where it is installed."""
+    try:
+        import zstandard
+    except ImportError:
+        raise UnsupportedError("a kernel packed with zstd", wanted="the Python library zstandard", where=where, hint="pip install tanken[zstd]") from None
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=1 << 31).stream_reader(payload) as reader:
+            out = reader.read(MAXIMUM)
+    except zstandard.ZstdError as error:
+        raise InputError(str(error), where=where) from error
+    if len(out) >= MAXIMUM:
+        raise InputError("a kernel that does not end", wanted=f"below {MAXIMUM} bytes", where=where)
+    if out[:4] != b"\x7fELF":
+        raise InputError("the payload is no whole kernel", wanted="an ELF file", where=where)
+    return bytes(out)

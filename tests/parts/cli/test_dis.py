@@ -13,6 +13,7 @@ import pytest
 from tests.oracle import agreement
 
 from tanken.cli.main import main
+from tanken.isa import x86
 
 SOURCE = """
     .text
@@ -89,6 +90,41 @@ def test_wrong_input(tmp_path: Path, capfd: pytest.CaptureFixture[str], content:
         path.write_bytes(content)
     status, out, err = tanken(capfd, str(path))
     assert status != 0 and out == "" and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("/bin/true", "--start", "9", "--stop", "5"), ("/bin/true", "--start", "0x7000000"), ("/bin/true", "--section", ".nope"), ("/bin/true", "--function", "nope"),
+        ("--hex", "zz"), ("--hex", ""), ("--hex", "90", "/bin/true"), (), ("--hex", "90", "--base", "-1"), ("--hex", "90", "--start", "7"), ("/nowhere",),
+        ("--hex", "90", "--mode", "8"), ("--hex", "90", "--syntax", "masm"), ("--hex", "90", "--start", "x"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_wrong_words(capfd: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
+    try:
+        status = main(["dis", *words])
+    except SystemExit as exit:
+        status = int(exit.code or 0)
+    out, err = capfd.readouterr()
+    assert status != 0 and out == "" and err.count("\n") == 1 and err.startswith("tanken dis: ")
+
+
+@pytest.mark.parametrize("offset, value", [(18, 183), (5, 2), (4, 7)], ids=["machine", "byte order", "class"])
+def test_other_objects(tmp_path: Path, capfd: pytest.CaptureFixture[str], offset: int, value: int) -> None:
+    data = bytearray(Path("/bin/true").read_bytes())
+    data[offset] = value
+    (tmp_path / "other").write_bytes(data)
+    status, out, err = tanken(capfd, str(tmp_path / "other"))
+    assert status == 1 and out == "" and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("at", [0, 0x1000, 0xFFFFFFFF81000000])
+def test_compiled_text_equals_plain(at: int) -> None:
+    code = Path("/bin/busybox").read_bytes()[0x2000:0x4000]
+    whole = b"".join(x86.text_lines(code, at, likely=1 << 20))
+    assert whole == b"".join(x86.text_lines(code, at))
+    assert len(x86.decode_array(code * 9, at)) and int(x86.decode_array(code * 9, at)[0, 0]) & (1 << 64) - 1 == at
 
 
 def test_quick_agreement() -> None:

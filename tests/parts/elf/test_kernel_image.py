@@ -11,6 +11,7 @@ import lzma
 
 import lz4.block
 import pytest
+import zstandard
 
 from tanken.base.errors import InputError, UnsupportedError
 from tanken.coding.lz4 import LEGACY_MAGIC, decompress_legacy
@@ -19,7 +20,8 @@ from tanken.elf import kernel_image
 KERNEL = b"\x7fELF" + bytes(range(256)) * 20
 BLOCK = lz4.block.compress(KERNEL, store_size=False)
 FRAME = LEGACY_MAGIC + len(BLOCK).to_bytes(4, "little") + BLOCK
-PACKED = {"gzip": gzip.compress(KERNEL), "xz": lzma.compress(KERNEL), "bzip2": bz2.compress(KERNEL), "lz4": FRAME, "none": KERNEL}
+PACKED = {"gzip": gzip.compress(KERNEL), "xz": lzma.compress(KERNEL), "bzip2": bz2.compress(KERNEL), "lz4": FRAME,
+          "zstd": zstandard.compress(KERNEL), "none": KERNEL}
 
 
 def image(payload: bytes) -> bytes:
@@ -35,7 +37,7 @@ def test_unpacks(packing: str) -> None:
     assert kernel_image.vmlinux(image(PACKED[packing] + size), "vmlinuz") == KERNEL
 
 
-@pytest.mark.parametrize("packing", ["gzip", "xz", "bzip2"])
+@pytest.mark.parametrize("packing", ["gzip", "xz", "bzip2", "zstd"])
 def test_cut_short(packing: str) -> None:
     with pytest.raises(InputError):
         kernel_image.vmlinux(image(PACKED[packing][:-20]), "vmlinuz")
@@ -45,7 +47,7 @@ def test_cut_short(packing: str) -> None:
 
 def test_other_packing() -> None:
     with pytest.raises(UnsupportedError):
-        kernel_image.vmlinux(image(b"\x28\xb5\x2f\xfd" + bytes(20)), "vmlinuz")
+        kernel_image.vmlinux(image(b"\x89LZO" + bytes(20)), "vmlinuz")
 
 
 def test_limit_of_a_frame() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from tanken.base import native
+from tanken.base import cache, native
 from tanken.isa.architecture import COLUMNS, Column
 from tanken.isa.x86 import rows
 from tanken.isa.x86.inst import SYNTAXES, mode_bytes
@@ -31,6 +31,14 @@ def _native(size: int) -> tuple[Any, Any, Any, Any] | None:
     if size < SMALL or not native.available():
         return None
     return _compiled()
+
+
+def waits_for_compiler(size: int) -> bool:
+    """Whether printing so many bytes begins with compiling, since nothing compiled is in the cache."""
+    if size < SMALL or not native.available() or _COMPILED:
+        return False
+    folder = cache.directory(native.library_version("numba"))
+    return not any(folder.rglob("text.text_run-*"))
 
 
 _COMPILED: list[tuple[Any, Any, Any, Any]] = []

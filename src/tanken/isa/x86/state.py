@@ -26,7 +26,8 @@ FPU_VALID = Place("fpu_valid", 8)  # bit n: physical register n holds something 
 FPU_OPCODE, FPU_IP, FPU_CS = Place("fpu_opcode", 16), Place("fpu_ip", 64), Place("fpu_cs", 16)  # of the last x87 instruction
 FPU_DP, FPU_DS = Place("fpu_dp", 64), Place("fpu_ds", 16)  # of its last memory operand
 ENTROPY = Place("entropy", 64)  # what the next RDRAND gives follows from it
-PLACES = (*GPR, RIP, CF, PF, AF, ZF, SF, DF, OF, SYSTEM_FLAGS, FS_BASE, GS_BASE, *SEGMENT, *XMM, *UPPER, MXCSR, FPU_CONTROL, FPU_STATUS, FPU_TOP, FPU_VALID, FPU_OPCODE, FPU_IP, FPU_CS, FPU_DP, FPU_DS, ENTROPY)
+PLACES = (*GPR, RIP, CF, PF, AF, ZF, SF, DF, OF, SYSTEM_FLAGS, FS_BASE, GS_BASE, *SEGMENT, *XMM, *UPPER, MXCSR, FPU_CONTROL, FPU_STATUS, FPU_TOP, FPU_VALID, FPU_OPCODE,
+          FPU_IP, FPU_CS, FPU_DP, FPU_DS, ENTROPY)  # fmt: skip
 
 FLAG_BITS = {"cf": 0, "pf": 2, "af": 4, "zf": 6, "sf": 7, "df": 10, "of": 11}
 FIXED = 0x202  # bit 1 always reads one; interrupts are on
