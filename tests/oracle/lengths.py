@@ -40,10 +40,16 @@ def _ud0(code: bytes, mode: int) -> bool:
     return code[len(_prefixes(code, mode)) :][:2] == b"\x0f\xff"
 
 
+def _mpx16(code: bytes, mode: int) -> bool:
+    prefixes = _prefixes(code, mode)
+    return code[len(prefixes) :][:2] in (b"\x0f\x1a", b"\x0f\x1b") and (mode == 16) != (mode != 64 and 0x67 in prefixes)
+
+
 # class -> whether bytes belong to it; objdump's way is ours
 LISTED: dict[str, Callable[[bytes, int], bool]] = {
     "REX before another prefix: objdump prints it as a line of its own": _rex_not_last,
     "0f ff (ud0): with operands, as Intel and objdump have it; the others take it without": _ud0,
+    "0f 1a, 0f 1b with a 16-bit address: (bad) for objdump, which reads no displacement": _mpx16,
     "9b before an x87 instruction or another prefix: objdump joins them": _wait,
 }
 

@@ -76,6 +76,12 @@ def immediate(code: Sequence[int], pos: int, kind: int, size: int) -> int:
 
 
 @bare
+def register_only(opcode: int, mode: int) -> int:
+    """Whether mod is not looked at: moves to and from control, debug and test registers."""
+    return 1 if 0x120 <= opcode <= 0x123 or mode != 8 and (opcode == 0x124 or opcode == 0x126) else 0
+
+
+@bare
 def operand_size(flags: int, osize: int, data: int, wide: int, mode: int) -> int:
     """The operand size where the row does not leave it to 66 and REX.W."""
     if flags & L.F_D64:
@@ -228,7 +234,7 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
     known = item(T, L.MODRM + opcode)
     if encoded:
         known = 1 if opcode & 255 != 0x77 or opcode >> 8 != L.VEX_MAPS[0] else known
-    elif opcode >= 0x200 or opcode == 0x10F:
+    elif opcode >= 0x200 or opcode == 0x10F or opcode & ~1 == 0x17A or opcode == 0x125:
         known = 1
     modrm = 0
     asize = mode
@@ -238,7 +244,7 @@ def decode_one(T: Sequence[int], code: Sequence[int], start: int, end: int, mode
         if pos >= end:
             return truncated(out, o, count, mode)
         modrm = item(code, pos)
-        if modrm & 7 == 4 and modrm < 0xC0 and asize != 2 and pos + 1 >= end and opcode & ~7 != 0x120:
+        if modrm & 7 == 4 and modrm < 0xC0 and asize != 2 and pos + 1 >= end and not register_only(opcode, mode):
             return truncated(out, o, count, mode)
     ll = (bits >> L.LL_SHIFT) & 3
     if bits & L.EVEX_B and modrm >= 0xC0:

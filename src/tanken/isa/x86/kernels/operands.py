@@ -190,8 +190,9 @@ def put_broadcast(
         if not att or not flags & L.F_GHOST or not wide:
             return put_word(B, buf, p, N.W_BAD_MARK)
         element = 8
-    nameless = T[L.FORMS + form * L.STRIDE + L.SLOTS + L.FILE] == L.R_K and (out[o + C_SIZES] >> 24) & 255 != 8 and (out[o + C_REGISTERS] >> 16) & 16
-    if att or nameless or flags & L.F_BCST_TEXT or flags & L.F_BCST_TEXT_XY and vector < 64:
+    first = L.FORMS + form * L.STRIDE + L.SLOTS
+    nameless = T[first + L.FILE] == L.R_K or T[first + L.SOURCE] == L.O_VVVV  # with (bad) for vvvv no vector register tells the length
+    if att or nameless and (out[o + C_SIZES] >> 24) & 255 != 8 and (out[o + C_REGISTERS] >> 16) & 16 or flags & L.F_BCST_TEXT or flags & L.F_BCST_TEXT_XY and vector < 64:
         p = put_word(B, buf, p, N.W_ONE_TO)
         n = vector // 8 if wide and (element == 8 or size < vector) else size // element
         if n >= 10:

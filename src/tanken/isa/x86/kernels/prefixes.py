@@ -100,7 +100,7 @@ def acting(code: Sequence[int], start: int, count: int, bits: int, marks: int, a
         if flags & (L.F_66 | L.F_EAT_66) or acts and not (flags & (L.F_SHOW_66 | L.F_ATT_66) or flags & L.F_SIZE_REG and in_memory):
             acted |= 1 << last66
     if last67 != NOWHERE and not flags & L.F_ADDR_SHOWN and (used & 1 or flags & (L.F_STRING | L.F_ASIZE)):
-        bare = mode == 2 and used & 1 and memory & 0xFFFF == (L.NONE | (L.NONE << 8))
+        bare = mode == 2 and not flags & L.F_ASIZE and used & 1 and memory & 0xFFFF == (L.NONE | (L.NONE << 8))
         if not bare and not (flags & L.F_MPX and mode != 2):
             acted |= 1 << last67
     if lastrep != NOWHERE and flags & (L.F_F3 | L.F_F2) and not encoded:
