@@ -31,6 +31,12 @@ class Modified(Exception):
     """The store about to happen goes to a page of code: the reference engine does it."""
 
 
+class ClockedRecorder(Recorder):
+    """Blocks that begin by asking the time are run apart, when it is exact."""
+
+    has_clock = True
+
+
 @dataclass(slots=True)
 class Translation:
     """A block made here: what a fault in the middle needs."""
@@ -243,7 +249,7 @@ class Generated:
         return made
 
     def _translate(self, at: int, longest: int) -> Translation | None:
-        recorder, seen = Recorder(), {at}
+        recorder, seen = ClockedRecorder(), {at}
         recording, here = recorder.recording, at
         while len(recording.instructions) < longest:
             try:
