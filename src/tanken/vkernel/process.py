@@ -75,6 +75,7 @@ class Process:
     signals: signals.Signals = field(default_factory=signals.Signals)
     descriptors: Descriptors = field(default_factory=Descriptors.inherit)
     robust_list: int = 0
+    waiting_parent: int | None = None  # vfork: the end of a pipe whose closing wakes the parent
     on_replace: Callable[[], None] | None = None  # vfork: what to do before an execve or exit
     surroundings: Surroundings | None = None  # between two runs
     engine: Engine = field(init=False)

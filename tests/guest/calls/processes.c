@@ -16,6 +16,11 @@ int guest(void) {
     if (!S(58)) { seen = 5; S(60, 4); }
     wait("vfork");
     show("seen", seen);
+    int gone[2];
+    S(293, gone, 0);
+    if (!S(58)) { if (!S(57)) { char c; S(3, gone[1]); S(0, gone[0], &c, 1); S(60, 0); } S(60, 5); }
+    wait("vfork and fork");
+    S(3, gone[0]); S(3, gone[1]);
     int tid = 0;
     long child = S(56, 17 | 0x100000 | 0x1000000, 0, &tid, &tid, 0);
     if (!child) S(60, tid == S(39) ? 6 : 7);

@@ -44,6 +44,9 @@ def _fork(process: Process, shares: bool) -> int:
 def _begin_child(process: Process) -> None:
     """In the new host process: nobody but the guest may keep the ends of its pipes open."""
     process.is_child = True
+    if process.waiting_parent is not None:
+        os.close(process.waiting_parent)  # the child of a vforked one: not for it does the grandparent wait
+        process.waiting_parent = None
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1) if process.trace is not None else (0, 1, 2):
         os.dup2(null, stream)
@@ -65,8 +68,10 @@ def _vfork(process: Process) -> int:
     os.close(ours)
     _begin_child(process)
 
+    process.waiting_parent = theirs
+
     def tell() -> None:
-        process.on_replace = None
+        process.on_replace = process.waiting_parent = None
         with os.fdopen(theirs, "wb") as file:
             for number in process.memory.touched():
                 address = number << 12
