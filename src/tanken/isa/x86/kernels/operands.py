@@ -118,7 +118,7 @@ def put_other_register(
         most = 15
     if file == L.R_CR and flags & L.F_CR8 and bits & L.LOCK and mode != 8:
         number |= 8
-    if number > most or i == 0 and flags & L.F_DISTINCT and not_distinct(registers):
+    if number > most or i == 0 and flags & L.F_DISTINCT and not_distinct(registers, mode):
         return put_word(B, buf, p, N.W_BAD)
     if att and flags & L.F_STAR:
         buf[p] = 42
@@ -129,10 +129,10 @@ def put_other_register(
 
 
 @bare
-def not_distinct(registers: int) -> int:
-    """Whether the register in reg is also the one in vvvv or rm."""
+def not_distinct(registers: int, mode: int) -> int:
+    """Whether the register in reg is also the one in vvvv (outside 64-bit mode without its fifth bit) or rm."""
     reg = registers & 255
-    return 1 if reg == (registers >> 16) & 255 or registers & L.RM_IS_REGISTER and reg == (registers >> 8) & 255 else 0
+    return 1 if reg == (registers >> 16) & (255 if mode == 8 else 7) or registers & L.RM_IS_REGISTER and reg == (registers >> 8) & 255 else 0
 
 
 @bare
