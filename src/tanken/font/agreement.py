@@ -160,7 +160,7 @@ def _boxes(face: Face, measured: Measured) -> Iterator[Problem]:
         return
     for name, box, level in (("head", head, WARNING), ("FontBBox", own, NOTE)):
         if box and len(box) == 4 and (box[0] > real[0] + 1 or box[1] > real[1] + 1 or box[2] < real[2] - 1 or box[3] < real[3] - 1):
-            yield Problem("box", level, f"the glyphs' points reach {_box(real)}, {name} says {_box(list(box))}", readers=BOXES)
+            yield Problem("box", level, f"points on the curves reach {_box(real)}, {name} says {_box(list(box))}", readers=BOXES)
     if head and own and len(own) == 4 and any(abs(a - b) > 1 for a, b in zip(head, own, strict=True)):
         yield Problem("boxes-differ", NOTE, f"FontBBox {_box(list(own))} and head {_box(head)} differ", readers=BOXES)
 

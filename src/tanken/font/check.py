@@ -20,7 +20,7 @@ from tanken.font.outlines import Executor, Outlines
 from tanken.font.problems import ERROR, LEVELS, Problem
 from tanken.font.programs import Verdict
 from tanken.font.verifier import Proof
-from tanken.isa.charstring.kernel import AT, DIVIDED, FAULT, FLAGS, UNSET, WIDTH, XY_END
+from tanken.isa.charstring.kernel import AT, CURVE, DIVIDED, FAULT, FLAGS, UNSET, WIDTH, XY_END
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,15 +134,22 @@ def _stretches(safe: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
 
 
 def _boxes(run: Outlines) -> NDArray[np.float64]:
-    """The boxes of the control points of a run, font units; NaN where a glyph has no points."""
+    """The boxes of the points on the curve of a run, font units; NaN where a glyph has no points.
+
+    Control points may stand outside of what is drawn, so that they say nothing against a box; a curve's own bulge is not followed.
+    """
     import numpy as np
 
-    ends = run.glyphs[:, XY_END] // 2
+    counts = np.asarray([1, 1, 3, 0])[run.ops]
+    on = np.ones(len(run.xy) // 2, bool)
+    curves = np.cumsum(counts)[run.ops == CURVE]
+    on[curves - 3] = on[curves - 2] = False
+    ends = np.concatenate([[0], np.cumsum(on)])[run.glyphs[:, XY_END] // 2]
     starts = np.concatenate([[0], ends[:-1]])
     boxes = np.full((len(run), 4), np.nan)
     having = np.flatnonzero(ends > starts)
     if len(having):
-        points = run.xy.reshape(-1, 2)
+        points = run.xy.reshape(-1, 2)[on]
         boxes[having, :2] = np.minimum.reduceat(points, starts[having]) / 65536
         boxes[having, 2:] = np.maximum.reduceat(points, starts[having]) / 65536
     return boxes
