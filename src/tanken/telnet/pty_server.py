@@ -53,6 +53,8 @@ class Terminal:
         window = session.talk.window or (80, 24)
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGHUP):  # a server in the background of a script ignores them
+                signal.signal(number, signal.SIG_DFL)
             try:
                 os.execvpe(command[0], list(command), environ)
             except OSError as error:
