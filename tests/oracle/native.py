@@ -30,7 +30,6 @@ from tests.oracle.host import CODE, DATA, DATA_SIZE, PRISTINE, Case
 PAGE = 4096
 AT_ONCE = 300  # instructions a case may run: enough for a repeated one
 FOREIGN = frozenset("syscall rdtsc rdtscp rcpps rcpss rsqrtps rsqrtss".split())  # answer by count, or by the host's own digits
-CMP_JCC = (b"\x48\x39\xd8", b"\x48\x85\xdb", b"\x48\x29\xd8", b"\x48\xff\xc8")
 
 
 class Pair:

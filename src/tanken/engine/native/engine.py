@@ -61,7 +61,6 @@ class Native:
         self._install()
         target.bind(state, self.block)
         self._ranges_stale = True
-        self._owner = os.getpid()
         _engines.add(self)
 
     def __del__(self) -> None:
@@ -102,7 +101,6 @@ class Native:
     def unshare(self) -> None:
         """In a forked child: a code area of its own."""
         self.area.unshare(self.tab[self.N.AREA_AT])
-        self._owner = os.getpid()
 
     # -- code and its pages
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 
-from tanken.engine.memory import EXEC, FETCH, OFFSET, PAGE, READABLE, SHIFT, WRITE, AddressSpace, Mapping, Miss
+from tanken.engine.memory import EXEC, FETCH, OFFSET, PAGE, READABLE, SHIFT, WRITE, AddressSpace
 from tanken.engine.native import host as H
+from tanken.engine.native.ir import LIMIT_BITS
 
-LIMIT = 1 << 44
+LIMIT = 1 << LIMIT_BITS
 GUARD = 1 << 16  # bytes behind the limit that no access reaches over
 TOP = LIMIT - (1 << 16)  # the first address that a program here cannot map
 
@@ -165,10 +166,6 @@ class DirectSpace(AddressSpace):
         if self.on_change is not None:
             self.on_change(start, end)
 
-    def _join(self, at: int, count: int = 1) -> None:
-        """Neighbours with the same rights are one: their bytes are the host's anyway."""
-        super()._join(at, count)
-
     def _rights(self, start: int, end: int, protection: int) -> None:
         H.protect_memory(self.host + start, end - start, protection)
 
@@ -207,5 +204,3 @@ class DirectSpace(AddressSpace):
 def _host_rights(prot: int) -> int:
     return (H.PROT_READ if prot & READABLE else 0) | (H.PROT_WRITE if prot & WRITE else 0)
 
-
-__all__ = ["LIMIT", "TOP", "DirectSpace", "Mapping", "Miss"]

@@ -115,6 +115,15 @@ def test_code_changed_by_a_loop_and_by_the_kernel() -> None:
     assert engine.state.rax & 255 == 0x63
 
 
+def test_flags_are_there_where_a_branch_leaves_a_block_in_its_middle() -> None:
+    # cmp edx, 1; jbe L; test rsp, rsp; int3; L: jb M; mov al, 7; M:
+    for edx, al in ((0, 0), (1, 7), (2, 0)):
+        engine = machine("83 fa 01 76 04 48 85 e4 cc 72 02 b0 07")
+        engine.state.regs[2] = edx
+        assert ended(engine.run(100))
+        assert engine.state.rax & 255 == al
+
+
 def test_unmapped_code_is_gone() -> None:
     engine = machine("eb fe")
     assert isinstance(engine.run(10), Budget)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, MutableSequence
 from typing import Any, overload
 
 from tanken.isa.architecture import Place
+from tanken.isa.x86.native.tables import JUMP_CACHE, JUMP_CACHE_AT
 from tanken.isa.x86.state import State
 
 FLAGS, DIRECTION = 128, 130
@@ -20,7 +21,7 @@ FPU_CONTROL, FPU_STATUS, FPU_TOP, FPU_VALID = 208, 210, 212, 213
 SAVED_STACK = 248
 ST, VECTORS, VECTOR_STRIDE = 256, 512, 32
 FPU_OPCODE, FPU_CS, FPU_DS, FPU_IP, FPU_DP, ENTROPY = 1104, 1106, 1108, 1112, 1120, 1128
-SIZE = 8192 + 4096 * 16  # with the jump cache
+SIZE = JUMP_CACHE_AT + JUMP_CACHE * 16
 
 FLAG_BIT = {"of": 0, "cf": 8, "pf": 10, "af": 12, "zf": 14, "sf": 15}
 SCALARS = {"fs_base": (FS_BASE, 64), "gs_base": (GS_BASE, 64), "system_flags": (SYSTEM_FLAGS, 32), "mxcsr": (MXCSR, 32), "df": (DIRECTION, 8),

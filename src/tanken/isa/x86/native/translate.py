@@ -28,7 +28,6 @@ from tanken.isa.x86.native import block as B
 from tanken.isa.x86.native import tables as N
 from tanken.isa.x86.native import template as P
 
-LIMIT = 1 << 44
 R_STENCIL, R_LIVE, R_HOST, R_TARGET, R_COUNT, R_LENGTH, R_LEFT = range(7)
 RECORD = 8
 FLAG_BITS = L.LOCK | L.REPZ | L.REPNZ | L.DATA
@@ -208,11 +207,11 @@ def unreachable(tab: Sequence[int], row: int, known: int) -> int:
     following = tab[row + C_ADDRESS] + tab[row + C_LENGTH]
     if tab[row + C_MEMORY] & 255 == L.RIP and tab[row + C_REGISTERS] & L.RM_IS_REGISTER == 0:
         address = following + tab[row + C_DISPLACEMENT]
-        if address < 0 or address >= LIMIT - 64:
+        if address < 0 or address >= N.LIMIT - 64:
             return 1
     if known & P.BRANCH:
         target = following + tab[row + C_IMMEDIATE]
-        if target < 0 or target >= LIMIT or tab[row + C_SIZES] & 15 == 2:
+        if target < 0 or target >= N.LIMIT or tab[row + C_SIZES] & 15 == 2:
             return 1
     return 0
 
@@ -252,6 +251,8 @@ def liveness(tab: MutableSequence[int], n: int) -> None:
             continue
         stencil = N.STENCILS + tab[record + R_STENCIL] * N.STENCIL_FIELDS
         writes = tab[stencil + N.WRITES]
+        if tab[stencil + N.KIND] != N.NORMAL:
+            live = N.ALL_FLAGS  # whoever comes out here may look at them
         seen = 1 if writes & live else 0
         tab[record + R_LIVE] = seen
         live = (live & ~writes) | (tab[stencil + N.READS_LIVE] if seen else tab[stencil + N.READS_DEAD])
@@ -484,18 +485,18 @@ def block_at(T: Sequence[int], tab: MutableSequence[int], code: Sequence[int], a
 @bare
 def answer(S: MutableSequence[int], tab: MutableSequence[int], T: Sequence[int], code: Sequence[int], area: MutableSequence[int], blob: Sequence[int]) -> int:
     """Guest code came out with a reason up to LAST_NATIVE: the host address to go on at, 0 where Python is needed."""
-    reason = S[152 >> 3] & 0xFFFFFFFF
+    reason = S[N.REASON_AT >> 3] & 0xFFFFFFFF
     tab[N.NEED] = N.NOTHING
     if reason == N.DISPATCH:
         pc = S[B.RIP >> 3]
         block = block_at(T, tab, code, area, blob, pc)
         if block < 0:
             return 0
-        slot = (8192 >> 3) + 2 * (pc & 4095)
+        slot = (N.JUMP_CACHE_AT >> 3) + 2 * (pc & (N.JUMP_CACHE - 1))
         S[slot] = pc
         S[slot + 1] = tab[N.AREA_HOST] + block
         return tab[N.AREA_HOST] + block
-    number = N.SITES + find_site(tab, S[160 >> 3] - 1 - tab[N.AREA_HOST]) * N.SITE_FIELDS
+    number = N.SITES + find_site(tab, S[N.HOST_AT >> 3] - 1 - tab[N.AREA_HOST]) * N.SITE_FIELDS
     pc = tab[number + 1]
     S[B.RIP >> 3] = pc
     block = block_at(T, tab, code, area, blob, pc)
