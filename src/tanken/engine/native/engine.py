@@ -61,6 +61,7 @@ class Native:
         self._install()
         target.bind(state, self.block)
         self._ranges_stale = True
+        self._code = b""
         _engines.add(self)
 
     def __del__(self) -> None:
@@ -98,9 +99,15 @@ class Native:
         for hole in code.relocations:
             struct.pack_into("<Q", self.area.bytes, at + hole.offset, known[hole.symbol] + hole.addend)
 
-    def unshare(self) -> None:
-        """In a forked child: a code area of its own."""
-        self.area.unshare(self.tab[self.N.AREA_AT])
+    def before_fork(self) -> None:
+        """Keep the code as it is now: the parent goes on in the area that both share."""
+        self._code = bytes(self.area.bytes[: self.tab[self.N.AREA_AT]])
+
+    def after_fork(self, child: bool) -> None:
+        """In the child: a code area of its own, as the code was."""
+        if child:
+            self.area.unshare(self._code)
+        self._code = b""
 
     # -- code and its pages
 
@@ -211,9 +218,14 @@ class Native:
             self.maker.made = 0
 
 
-def _after_fork() -> None:
+def _before_fork() -> None:
     for engine in _engines:
-        engine.unshare()
+        engine.before_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+def _after_fork(child: bool) -> None:
+    for engine in _engines:
+        engine.after_fork(child)
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=lambda: _after_fork(False), after_in_child=lambda: _after_fork(True))

@@ -66,12 +66,11 @@ class DoubleArea:
         os.ftruncate(fd, self.size)
         return fd
 
-    def unshare(self, used: int) -> None:
-        """In a forked child: an area of its own, with the same first `used` bytes, at the same addresses."""
-        data = bytes(self.bytes[:used])
+    def unshare(self, data: bytes) -> None:
+        """In a forked child: an area of its own at the same addresses, beginning with `data`: not what the parent has made of it meanwhile."""
         fd = self._file()
         map_memory(self.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, self.write_at, fd)
-        self.bytes[:used] = data
+        self.bytes[: len(data)] = data
         map_memory(self.size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, self.run_at, fd)
         os.close(fd)
 
