@@ -70,14 +70,14 @@ CLOBBER = re.compile(r"^\t(?!cmp|test|bt\b|push|j|call|v?u?comis)\w+\t(?:.*, *)?
 HAZARD = re.compile(r"\(%r13|\bSLOW\b|^\tv?(add|sub|mul|div|sqrt|min|max|round|cvt|u?comi)[a-z0-9]*[sp][sdi]\b|^\ti?div", re.MULTILINE)
 
 
-def compile_functions(text: str, level: int = 2) -> dict[str, Code]:
-    """All functions of a module of IR text."""
+def compile_functions(text: str, level: int = 2, vectors: bool = True) -> dict[str, Code]:
+    """All functions of a module of IR text; `vectors`: LLVM may join scalars to vectors, with constants that then stand elsewhere."""
     llvm = _binding()
     module = llvm.parse_assembly(text)
     module.verify()
     machine = _machine()
     options = llvm.create_pipeline_tuning_options(speed_level=level)
-    options.slp_vectorization = True
+    options.slp_vectorization = vectors
     passes = llvm.create_pass_builder(machine, options)
     passes.getModulePassManager().run(module, passes)
     assembly = fold(machine.emit_assembly(module))

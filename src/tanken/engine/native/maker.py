@@ -81,7 +81,7 @@ class Maker:
         return int(self.N.STENCILS + number * self.N.STENCIL_FIELDS)
 
     def _compile(self, key: tuple[int, int, int], recorder: StencilRecorder, end: Node, known: int, instruction: Any) -> None:
-        N, recording = self.N, recorder.recording
+        recording = recorder.recording
         flags = {place: node for place, node in recording.values.items() if place in self.target.flags and not (node.op == "get" and node.extra is place)}
         text, declared, kind, slow = "", set(), "", False
         for name, live in (("live", True), ("dead", False)) if flags else (("live", True),):
@@ -92,13 +92,19 @@ class Maker:
             text += ir.function(name, body)
             declared |= body.declared
             slow |= body.slow
-        codes = compile_functions(text + "\n".join(sorted(declared)) + "\n" + ir.TAIL + SYMBOLS)
-        foreign = {hole.symbol for code in codes.values() for hole in code.relocations} - N.HOLE_KINDS.keys()
-        if foreign:
-            raise UnfitError(f"calls of {foreign}")
+        module = text + "\n".join(sorted(declared)) + "\n" + ir.TAIL + SYMBOLS
+        codes = compile_functions(module)
+        if self._foreign(codes):
+            codes = compile_functions(module, vectors=False)
+            if self._foreign(codes):
+                raise UnfitError(f"what stands elsewhere: {self._foreign(codes)}")
         without = {place: node for place, node in recording.values.items() if place not in flags}
         read, read_dead = (self._mask(_reads(recording, values, end)) for values in (recording.values.values(), without.values()))
         self._enter(key, instruction, codes, kind, slow, (read, read_dead, self._mask(flags)))
+
+    def _foreign(self, codes: dict[str, Code]) -> set[str]:
+        """Symbols that no hole can be filled with: library functions, constants that LLVM put elsewhere."""
+        return {hole.symbol for code in codes.values() for hole in code.relocations} - self.N.HOLE_KINDS.keys()
 
     def _enter(self, key: tuple[int, int, int], instruction: Any, codes: dict[str, Code], kind: str, slow: bool, flags: tuple[int, int, int]) -> None:
         """Put a stencil into the tables; `flags` are masks of those read with and without the written ones, and of these."""
