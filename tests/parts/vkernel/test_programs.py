@@ -18,14 +18,15 @@ from pathlib import Path
 import pytest
 
 from tanken.base.cache import root
+from tanken.vkernel import engines
 
 ROOT = Path(__file__).parents[3]
 LINES = [line for line in (ROOT / "tests/vectors/programs.txt").read_text().splitlines() if line and not line.startswith("#")]
 ELSEWHERE = not sys.platform.startswith("linux") or os.uname().machine != "x86_64"
-# The generated engine takes a minute for a megabyte: TANKEN_PROGRAMS=1 asks for all lines, =small for those that read little.
-WANTED = os.environ.get("TANKEN_PROGRAMS", "")
-SMALL = [line for line in LINES if not line.startswith("+")]
-CHOSEN = LINES if WANTED == "1" else SMALL if WANTED == "small" else SMALL[::6]
+SMALL, LARGE = ([line for line in LINES if line.startswith("+") is large] for large in (False, True))
+# TANKEN_PROGRAMS=1 asks for all lines by the native engine; generated Python takes a minute for a megabyte.
+NATIVE = LINES if os.environ.get("TANKEN_PROGRAMS") else SMALL[1::2] + LARGE[::8]
+CHOSEN = [("python", line) for line in SMALL[::12]] + [("native", line) for line in NATIVE if engines.possible()]
 SIZE = 1_200_000
 pytestmark = pytest.mark.skipif(ELSEWHERE, reason="needs x86-64 Linux")
 
@@ -73,12 +74,12 @@ def run(command: list[str], words: list[str], place: Path) -> tuple[bytes, int]:
     return done.stdout, done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 
-@pytest.mark.parametrize("line", CHOSEN)
-def test_same(line: str, files: Path) -> None:
+@pytest.mark.parametrize(("engine", "line"), CHOSEN)
+def test_same(engine: str, line: str, files: Path) -> None:
     words = shlex.split(line.lstrip("+"))
     if shutil.which(words[0], path="/usr/bin:/bin") is None:
         pytest.skip(f"{words[0]} is not installed")
     words[0] = str(shutil.which(words[0], path="/usr/bin:/bin"))
     native = run([], words, files)
-    ours = run([sys.executable, "-m", "tanken.cli.main", "run"], words, files)
+    ours = run([sys.executable, "-m", "tanken.cli.main", "run", "--engine", engine], words, files)
     assert ours == native

@@ -104,7 +104,7 @@ class Maker:
 
     def _foreign(self, codes: dict[str, Code]) -> set[str]:
         """Symbols that no hole can be filled with: library functions, constants that LLVM put elsewhere."""
-        return {hole.symbol for code in codes.values() for hole in code.relocations} - self.N.HOLE_KINDS.keys()
+        return {hole.symbol for code in codes.values() for hole in code.relocations if hole.symbol not in self.N.HOLE_KINDS}
 
     def _enter(self, key: tuple[int, int, int], instruction: Any, codes: dict[str, Code], kind: str, slow: bool, flags: tuple[int, int, int]) -> None:
         """Put a stencil into the tables; `flags` are masks of those read with and without the written ones, and of these."""
