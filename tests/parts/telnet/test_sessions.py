@@ -115,8 +115,7 @@ def test_synch_is_urgent_and_discards(blocking: bool) -> None:
         def peer() -> None:
             connected, _ = listening.accept()
             with connected:
-                connected.sendall(b"old" * 1000 + b"\xff")
-                connected.send(b"\xf2", socket.MSG_OOB)
+                connected.send(b"old" * 1000 + b"\xff\xf2", socket.MSG_OOB)  # at once: who has read the first of it knows that there is a mark
                 connected.sendall(b"new")
                 time.sleep(0.5)
 
