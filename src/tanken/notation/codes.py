@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tanken.base.errors import InputError, UsageError
+from tanken.notation import lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Codes:
 def parse_codes(text: str, name: str) -> dict[str, Codes]:
     """The sections of the table `text`; `name` is the file's name for messages. Raises InputError with file and line."""
     sections: dict[str, list[Code]] = {}
-    for row in _rows(text.splitlines(), name):
+    for row in _rows(text, name):
         rows = sections.setdefault(row.section, [])
         for other in rows:
             if other.number == row.number or other.name == row.name:
@@ -71,53 +72,28 @@ def parse_codes(text: str, name: str) -> dict[str, Codes]:
     return {section: Codes(section, tuple(rows)) for section, rows in sections.items()}
 
 
-def _rows(lines: list[str], name: str) -> Iterator[Code]:
+def _rows(text: str, name: str) -> Iterator[Code]:
     section = cite = ""
-    pending: Code | None = None
-    notes: list[str] = []
-    for number, line in enumerate(lines, 1):
-        if not line or line[0] == "#" or line.isspace():
-            continue
-        if line[0] == " ":
-            if pending is None:
-                raise InputError("a note before any row", where=f"{name}:{number}", wanted="a row above it")
-            notes.append(line.strip())
-            continue
-        if pending is not None:
-            yield _with_notes(pending, notes)
-            pending, notes = None, []
-        if line[0] == "@":
-            word, _, rest = line[1:].partition(" ")
-            if word == "codes":
-                section, cite = rest.strip(), ""
-            elif word == "cite":
-                cite = rest.strip()
-            else:
-                raise InputError(f"@{word}", where=f"{name}:{number}", wanted="@codes or @cite")
-            continue
-        pending = _row(line, number, section, cite, name)
-    if pending is not None:
-        yield _with_notes(pending, notes)
+    for line in lines.read(text, name):
+        if line.word == "codes":
+            section, cite = line.text, ""
+        elif line.word == "cite":
+            cite = line.text
+        elif line.word:
+            raise InputError(f"@{line.word}", where=f"{name}:{line.number}", wanted="@codes or @cite")
+        else:
+            yield _row(line, section, cite, name)
 
 
-def _with_notes(row: Code, notes: list[str]) -> Code:
-    return Code(row.section, row.number, row.name, row.title, row.attributes, row.line, row.cite, tuple(notes)) if notes else row
-
-
-def _row(line: str, number: int, section: str, cite: str, name: str) -> Code:
-    cells = [cell.strip() for cell in line.split("|")]
+def _row(line: lines.Line, section: str, cite: str, name: str) -> Code:
+    where, cells = f"{name}:{line.number}", [cell.strip() for cell in line.text.split("|")]
     head = cells[0].split()
     if len(head) != 2 or len(cells) > 3 or not section:
         wanted = "number NAME | title | attributes" if section else "@codes before the first row"
-        raise InputError(f"row {line.strip()!r}", where=f"{name}:{number}", wanted=wanted)
+        raise InputError(f"row {line.text.strip()!r}", where=where, wanted=wanted)
     try:
         value = int(head[0], 0)
     except ValueError as error:
-        raise InputError(f"{head[0]!r}", where=f"{name}:{number}", wanted="a number, decimal or 0x") from error
-    attributes: dict[str, str] = {}
-    for word in cells[2].split() if len(cells) > 2 else ():
-        key, _, rest = word.partition("=")
-        if key in attributes:
-            raise InputError(f"attribute {key} twice", where=f"{name}:{number}")
-        attributes[key] = rest
-    return Code(section, value, head[1], cells[1] if len(cells) > 1 else "", attributes, number, cite)
+        raise InputError(f"{head[0]!r}", where=where, wanted="a number, decimal or 0x") from error
+    attributes = lines.attributes(cells[2] if len(cells) > 2 else "", where)
+    return Code(section, value, head[1], cells[1] if len(cells) > 1 else "", attributes, line.number, cite, line.notes)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tanken.base.errors import InputError
+from tanken.notation import lines
 
 SETTINGS = ("cite", "feature")
 
@@ -33,61 +34,33 @@ class MapRow:
 
 def parse_map(text: str, name: str) -> list[MapRow]:
     """The rows of the map `text`; `name` is the file's name for messages. Raises InputError with file and line."""
-    return list(_rows(text.splitlines(), name))
+    return list(_rows(text, name))
 
 
-def _rows(lines: list[str], name: str) -> Iterator[MapRow]:
+def _rows(text: str, name: str) -> Iterator[MapRow]:
     section = ""
     settings = dict.fromkeys(SETTINGS, "")
-    pending: MapRow | None = None
-    notes: list[str] = []
-    for number, line in enumerate(lines, 1):
-        if not line or line[0] == "#" or line.isspace():
-            continue
-        if line[0] == " ":
-            if pending is None:
-                raise InputError("a note before any row", where=f"{name}:{number}", wanted="a row above it")
-            notes.append(line.strip())
-            continue
-        if pending is not None:
-            yield _with_notes(pending, notes)
-            pending, notes = None, []
-        if line[0] == "@":
-            word, _, rest = line[1:].partition(" ")
-            if word == "map":
-                section, settings = rest.strip(), dict.fromkeys(SETTINGS, "")
-            elif word in settings:
-                settings[word] = rest.strip()
-            else:
-                raise InputError(f"@{word}", where=f"{name}:{number}", wanted="@map, @cite or @feature")
-            continue
-        pending = _row(line, number, section, settings, name)
-    if pending is not None:
-        yield _with_notes(pending, notes)
+    for line in lines.read(text, name):
+        if line.word == "map":
+            section, settings = line.text, dict.fromkeys(SETTINGS, "")
+        elif line.word in settings:
+            settings[line.word] = line.text
+        elif line.word:
+            raise InputError(f"@{line.word}", where=f"{name}:{line.number}", wanted="@map, @cite or @feature")
+        else:
+            yield _row(line, section, settings, name)
 
 
-def _with_notes(row: MapRow, notes: list[str]) -> MapRow:
-    if not notes:
-        return row
-    return MapRow(row.section, row.opcode, row.selectors, row.mnemonic, row.operands, row.attributes, row.line,
-                  row.text, row.cite, row.feature, tuple(notes))  # fmt: skip
-
-
-def _row(line: str, number: int, section: str, settings: dict[str, str], name: str) -> MapRow:
-    cells = line.split("|")
+def _row(line: lines.Line, section: str, settings: dict[str, str], name: str) -> MapRow:
+    where, cells = f"{name}:{line.number}", line.text.split("|")
     if len(cells) != 4 or not section:
         wanted = "four cells parted by |" if section else "@map before the first row"
-        raise InputError(f"row {line.strip()!r}", where=f"{name}:{number}", wanted=wanted)
+        raise InputError(f"row {line.text.strip()!r}", where=where, wanted=wanted)
     head = cells[0].split()
     operands = cells[2].replace(" ", "")
-    attributes: dict[str, str] = {}
-    for word in cells[3].split():
-        key, _, value = word.partition("=")
-        if key in attributes:
-            raise InputError(f"attribute {key} twice", where=f"{name}:{number}")
-        attributes[key] = value
+    attributes = lines.attributes(cells[3], where)
     feature = attributes.pop("feature", settings["feature"])
     if not head or not cells[1].strip():
-        raise InputError(f"row {line.strip()!r}", where=f"{name}:{number}", wanted="an opcode and a mnemonic")
+        raise InputError(f"row {line.text.strip()!r}", where=where, wanted="an opcode and a mnemonic")
     return MapRow(section, head[0], tuple(head[1:]), cells[1].strip(),
-                  tuple(operands.split(",")) if operands else (), attributes, number, line, settings["cite"], feature)  # fmt: skip
+                  tuple(operands.split(",")) if operands else (), attributes, line.number, line.text, settings["cite"], feature, line.notes)  # fmt: skip
