@@ -13,6 +13,7 @@ import numpy as np
 
 from tanken.base import native
 from tanken.coding import crc_kernel, vector_code
+from tanken.coding.lanes import address
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,9 +73,9 @@ class Crc:
 
     @cached_property
     def _constants(self) -> Bytes:
-        """The 48 bytes that `vector_code.fold` wants: by 64 bytes, by 16 bytes, order of the bytes of a load."""
-        pairs = []
-        for shift in (512, 128):
+        """What `vector_code.fold` wants: by a round, by a vector, by 16 bytes, order of the bytes of a load."""
+        width, pairs = vector_code.fold_width(), []
+        for shift in (32 * width, 8 * width, 128):
             if self.reflected:  # a product of reflected halves reads as times x: hence one power less
                 pairs += [_reverse(self.power(shift + 63), 64), _reverse(self.power(shift - 1), 64)]
             else:
@@ -98,19 +99,32 @@ class Crc:
         """The checks of all rows (count, length), whose bytes are contiguous."""
         count, length = rows.shape
         module, table = _engine(self)
-        if not vector_code.has_carryless() or length < SHORT or rows.strides[1] != 1 or not count:
+        if not vector_code.fold_width() or length < SHORT or rows.strides[1] != 1 or not count:
             registers = np.full(count, self.start, dtype=np.int64)
             module.run(rows, count, 0, length, table, self.bits, self.reflected, registers)
             return (registers ^ self.final).astype(np.uint32)
         folded = np.empty((count, 16), dtype=np.uint8)
-        data, constants, out = (array.__array_interface__["data"][0] for array in (rows, self._constants, folded))
-        vector_code.fold()(data, length // 16, constants, out, count, rows.strides[0])
-        if not self.reflected:
-            folded = folded[:, ::-1]
-        registers = np.zeros(count, dtype=np.int64)
-        module.run(folded, count, 0, 16, table, self.bits, self.reflected, registers)
+        vector_code.fold()(address(rows), length // 16, address(self._constants), address(folded), count, rows.strides[0])
+        registers = self._reduced(folded)
         module.run(rows, count, length // 16 * 16, length, table, self.bits, self.reflected, registers)
         return (registers ^ self._start_after(length) ^ self.final).astype(np.uint32)
+
+    def gathered(self, strips: Bytes) -> NDArray[np.uint32]:
+        """The checks (groups, count) of messages whose bytes lie in strips (groups, count, height, width), each strip contiguous."""
+        groups, count, height, width = strips.shape
+        length = height * width
+        if not vector_code.fold_width() or length % 16 or strips.strides[3] != 1 or not groups * count:
+            return self.rows(np.ascontiguousarray(strips).reshape(-1, length)).reshape(groups, count)
+        folded = np.empty((groups * count, 16), dtype=np.uint8)
+        vector_code.fold_gathered(height, width)(address(strips), address(self._constants), address(folded), groups, strips.strides[0], count, *strips.strides[1:3])
+        return (self._reduced(folded) ^ self._start_after(length) ^ self.final).astype(np.uint32).reshape(groups, count)
+
+    def _reduced(self, folded: Bytes) -> NDArray[np.int64]:
+        """The registers after 16 bytes that were folded, from register 0."""
+        module, table = _engine(self)
+        registers = np.zeros(len(folded), dtype=np.int64)
+        module.run(folded if self.reflected else folded[:, ::-1], len(folded), 0, 16, table, self.bits, self.reflected, registers)
+        return registers
 
 
 _engines: dict[int, tuple[Any, Any]] = {}

@@ -72,16 +72,16 @@ class Matrix:
             return self.times(transpose(rows), out)
         buffer = np.empty(vector_code.CHUNK * self.columns, dtype=np.uint8)
         for first, height, tables in self.tiles():
-            target = _address(out) + first * out.strides[0]
-            vector_code.row_matrix(height)(target, _address(rows), _address(tables), self.columns, count, rows.strides[0], out.strides[0], _address(buffer))
+            target = address(out) + first * out.strides[0]
+            vector_code.row_matrix(height)(target, address(rows), address(tables), self.columns, count, rows.strides[0], out.strides[0], address(buffer))
         return out
 
     def _vectors(self, lanes: Bytes, out: Bytes, start: int, length: int) -> None:
-        source, target = _address(lanes) + start, _address(out) + start
+        source, target = address(lanes) + start, address(out) + start
         pieces, step, out_step = (len(lanes), lanes.strides[0], out.strides[0]) if lanes.ndim == 3 else (1, 0, 0)
         stride, out_stride = lanes.strides[-2], out.strides[-2]
         for first, count, tables in self.tiles():
-            vector_code.matrix(count)(target + first * out_stride, source, _address(tables), self.columns, length, stride, out_stride, pieces, step, out_step)
+            vector_code.matrix(count)(target + first * out_stride, source, address(tables), self.columns, length, stride, out_stride, pieces, step, out_step)
 
     def _short(self, lanes: Bytes, out: Bytes, size: int) -> None:
         """Fewer lanes than a vector holds, in a vector of their own."""
@@ -116,7 +116,7 @@ def transpose_into(out: Bytes, data: Bytes) -> None:
     if not _fits(rows, columns):
         out[:columns, :rows] = data.T
         return
-    vector_code.transpose()(_address(out), _address(data), rows, columns, data.strides[0], out.strides[0])
+    vector_code.transpose()(address(out), address(data), rows, columns, data.strides[0], out.strides[0])
 
 
 def _fits(rows: int, columns: int) -> bool:
@@ -124,6 +124,7 @@ def _fits(rows: int, columns: int) -> bool:
     return size > 0 and rows >= size and columns >= vector_code.TILE
 
 
-def _address(array: Bytes) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+def address(array: Bytes) -> int:
+    """Where an array's first element lies."""
+    found: int = array.__array_interface__["data"][0]
+    return found

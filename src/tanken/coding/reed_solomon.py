@@ -13,9 +13,9 @@ import numpy as np
 
 from tanken.base import native
 from tanken.base.errors import UsageError
-from tanken.coding import rs_kernel
+from tanken.coding import rs_kernel, vector_code
 from tanken.coding.gf256 import Field, field
-from tanken.coding.lanes import Matrix, transpose
+from tanken.coding.lanes import Matrix, address, transpose
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,6 +95,20 @@ class Code:
     def syndrome_lanes(self, lanes: Bytes, out: Bytes | None = None) -> Bytes:
         """Syndromes of many words at once: lanes has shape (n, words), the result (roots, words); a codeword has only zeros."""
         return self._checker.times(lanes, out)
+
+    def first_syndromes(self, blocks: Bytes, count: int) -> Bytes:
+        """The first `count` syndromes of the columns of many blocks: blocks has shape (pieces, n, lanes), the result (pieces, count, lanes).
+
+        They are zero for codewords, and for no word that differs from one in 1 to `count` symbols.
+        """
+        pieces, _, lanes = blocks.shape
+        if not pieces or not vector_code.width() or lanes < vector_code.width() or blocks.strides[2] != 1:
+            return np.ascontiguousarray(self.syndrome_lanes(blocks)[:, :count])
+        out = np.empty((pieces, count, lanes), dtype=np.uint8)
+        powers = [self.field.power(self.prim * (self.first + i)) for i in range(count)]
+        kernel = vector_code.evaluation(tuple((x, self.field.nibble_tables[x].tobytes()) for x in powers), self.field.polynomial, lanes)
+        kernel(address(out), address(blocks), self.n, blocks.strides[1], pieces, blocks.strides[0])
+        return out
 
     def row_parity(self, data: Bytes) -> Bytes:
         """Parity (roots, words), as lanes, of messages (words, k) that lie in rows."""

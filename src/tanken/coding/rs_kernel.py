@@ -14,6 +14,9 @@ FAILED = -1
 WORK = 6 * 260  # integers of scratch that `solve` wants
 
 
+LAM, PREV, TEMP, OMEGA = 0, 260, 520, 780  # places in the scratch of `solve`: locator, its predecessor, scratch, evaluator
+
+
 @kernel
 def solve(syn: Any, roots: int, n: int, erased: Any, erasures: int, exp: Any, log: Any, first: int, prim: int, inverse_prim: int, where: Any, what: Any, work: Any) -> int:
     """Finds the errors of one word of `n` symbols from its `roots` syndromes; returns how many there are or FAILED.
@@ -22,85 +25,100 @@ def solve(syn: Any, roots: int, n: int, erased: Any, erasures: int, exp: Any, lo
     """
     if erasures > roots:
         return FAILED
-    lam, prev, temp, omega = 0, 260, 520, 780  # places in `work`: locator, its predecessor, scratch, evaluator
-    for i in range(roots + 1):
-        work[lam + i] = 0
-    work[lam] = 1
-    for e in range(erasures):
-        x = prim * (n - 1 - erased[e]) % 255
-        for i in range(e + 1, 0, -1):
-            if work[lam + i - 1]:
-                work[lam + i] ^= exp[log[work[lam + i - 1]] + x]
-    for i in range(roots + 1):
-        work[prev + i] = work[lam + i]
-    length = erasures
-    for r in range(erasures, roots):
-        delta = 0
-        for i in range(min(r, roots) + 1):
-            if work[lam + i] and syn[r - i]:
-                delta ^= exp[log[work[lam + i]] + log[syn[r - i]]]
-        for i in range(roots, 0, -1):  # the predecessor times x
-            work[prev + i] = work[prev + i - 1]
-        work[prev] = 0
-        if delta == 0:
-            continue
-        d = log[delta]
-        if 2 * length <= r + erasures:
-            for i in range(roots + 1):
-                work[temp + i] = work[lam + i]
-                if work[prev + i]:
-                    work[lam + i] ^= exp[log[work[prev + i]] + d]
-            for i in range(roots + 1):
-                work[prev + i] = exp[log[work[temp + i]] + 255 - d] if work[temp + i] else 0
-            length = r + 1 + erasures - length
-        else:
-            for i in range(roots + 1):
-                if work[prev + i]:
-                    work[lam + i] ^= exp[log[work[prev + i]] + d]
+    length = locator(syn, roots, n, erased, erasures, exp, log, prim, work)
     degree = 0
     for i in range(roots + 1):
-        if work[lam + i]:
+        if work[LAM + i]:
             degree = i
     if degree == 0 or degree != length or degree > roots:
         return FAILED
+    if places(degree, n, exp, log, prim, where, work) != degree:
+        return FAILED
+    return values(syn, degree, n, exp, log, first, prim, where, what, work)
+
+
+@kernel
+def locator(syn: Any, roots: int, n: int, erased: Any, erasures: int, exp: Any, log: Any, prim: int, work: Any) -> int:
+    """Berlekamp and Massey, from the locator of the erasures on: fills `work` at LAM, returns the length of the shift register."""
+    for i in range(roots + 1):
+        work[LAM + i] = 0
+    work[LAM] = 1
+    for e in range(erasures):
+        x = prim * (n - 1 - erased[e]) % 255
+        for i in range(e + 1, 0, -1):
+            if work[LAM + i - 1]:
+                work[LAM + i] ^= exp[log[work[LAM + i - 1]] + x]
+    for i in range(roots + 1):
+        work[PREV + i] = work[LAM + i]
+    length = erasures
+    for r in range(erasures, roots):
+        delta = 0
+        for i in range(r + 1):
+            if work[LAM + i] and syn[r - i]:
+                delta ^= exp[log[work[LAM + i]] + log[syn[r - i]]]
+        for i in range(roots, 0, -1):  # the predecessor times x
+            work[PREV + i] = work[PREV + i - 1]
+        work[PREV] = 0
+        if delta == 0:
+            continue
+        d = log[delta]
+        longer = 2 * length <= r + erasures
+        for i in range(roots + 1):
+            work[TEMP + i] = work[LAM + i]
+            if work[PREV + i]:
+                work[LAM + i] ^= exp[log[work[PREV + i]] + d]
+        if longer:
+            for i in range(roots + 1):
+                work[PREV + i] = exp[log[work[TEMP + i]] + 255 - d] if work[TEMP + i] else 0
+            length = r + 1 + erasures - length
+    return length
+
+
+@kernel
+def places(degree: int, n: int, exp: Any, log: Any, prim: int, where: Any, work: Any) -> int:
+    """Chien's search: fills `where` with the positions at which the locator is zero, returns how many there are."""
     found = 0
     for i in range(1, degree + 1):  # logarithms of the locator's terms at the inverse of the locator of power 0
-        work[temp + i] = log[work[lam + i]] if work[lam + i] else -1
+        work[TEMP + i] = log[work[LAM + i]] if work[LAM + i] else -1
     for power in range(n):
         total = 1
         for i in range(1, degree + 1):
-            t = work[temp + i]
+            t = work[TEMP + i]
             if t >= 0:
                 total ^= exp[t]
                 t -= i * prim % 255
-                work[temp + i] = t if t >= 0 else t + 255
+                work[TEMP + i] = t if t >= 0 else t + 255
         if total == 0:
             where[found] = n - 1 - power
             found += 1
             if found == degree:
                 break
-    if found != degree:
-        return FAILED
+    return found
+
+
+@kernel
+def values(syn: Any, degree: int, n: int, exp: Any, log: Any, first: int, prim: int, where: Any, what: Any, work: Any) -> int:
+    """Forney's formula: fills `what` for the `degree` positions of `where`; returns their number, FAILED where the locator has a double zero."""
     for i in range(degree):
         total = 0
         for j in range(i + 1):
-            if work[lam + j] and syn[i - j]:
-                total ^= exp[log[work[lam + j]] + log[syn[i - j]]]
-        work[omega + i] = total
-    for e in range(found):
+            if work[LAM + j] and syn[i - j]:
+                total ^= exp[log[work[LAM + j]] + log[syn[i - j]]]
+        work[OMEGA + i] = total
+    for e in range(degree):
         x = prim * (n - 1 - where[e]) % 255
         inverse = 255 - x
         top, bottom = 0, 0
         for i in range(degree):
-            if work[omega + i]:
-                top ^= exp[(log[work[omega + i]] + inverse * i) % 255]
+            if work[OMEGA + i]:
+                top ^= exp[(log[work[OMEGA + i]] + inverse * i) % 255]
         for i in range(1, degree + 1, 2):
-            if work[lam + i]:
-                bottom ^= exp[(log[work[lam + i]] + inverse * (i - 1)) % 255]
+            if work[LAM + i]:
+                bottom ^= exp[(log[work[LAM + i]] + inverse * (i - 1)) % 255]
         if bottom == 0:
             return FAILED
         what[e] = exp[(log[top] + 255 - log[bottom] + x * (256 - first)) % 255] if top else 0
-    return found
+    return degree
 
 
 @kernel

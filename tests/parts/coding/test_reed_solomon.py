@@ -99,12 +99,26 @@ def test_linear_algebra_and_refusals() -> None:
 def test_checks(check: crc.Crc, value: int) -> None:
     assert check.of(b"123456789") == value
     rng = np.random.default_rng(0)
-    for length in (63, 64, 65, 129, 2060):
+    for length in (63, 64, 65, 129, 255, 256, 257, 400, 2060, 2064):
         rows = rng.integers(0, 256, (3, length), dtype=np.uint8)
         slow = check.start
         for byte in rows[1].tolist():
             slow = slow >> 8 ^ check.table[(slow ^ byte) & 255] if check.reflected else (slow << 8 & (1 << check.bits) - 1) ^ check.table[slow >> check.bits - 8 ^ byte]
         assert check.rows(rows)[1] == slow ^ check.final
+
+
+def test_first_syndromes_of_columns() -> None:
+    made, rng = Code(40, 30), np.random.default_rng(6)
+    blocks = rng.integers(0, 256, (3, 50, 77), dtype=np.uint8)[:, 5:45]
+    wanted = np.array([made.syndrome_lanes(np.ascontiguousarray(one))[:5] for one in blocks])
+    assert (made.first_syndromes(blocks, 5) == wanted).all() and (made.first_syndromes(blocks[..., :9], 2) == wanted[:, :2, :9]).all()
+
+
+@pytest.mark.parametrize("check", [crc.DVD_EDC, crc.CD_EDC, crc.CRC32])
+def test_checks_of_gathered_strips(check: crc.Crc) -> None:
+    strips = np.random.default_rng(1).integers(0, 256, (3, 5, 13, 182), dtype=np.uint8)[:, :, :12, :172]
+    wanted = [[check.of(strips[i, j].tobytes()) for j in range(5)] for i in range(3)]
+    assert check.gathered(strips).tolist() == wanted and check.gathered(strips[:, :, :, :171]).tolist() == [[check.of(m[:, :171].tobytes()) for m in g] for g in strips]
 
 
 def test_scramblers() -> None:

@@ -64,6 +64,16 @@ def test_decoder_corrects_and_counts(seed: int, lost: int, single: int) -> None:
     assert report.psn.tolist() == [0x030000, 0x030010, 0x030020]
 
 
+@pytest.mark.parametrize("wrong", [1, 2, 3, 4, 5, 8])
+def test_no_wrong_row_passes_the_guard(wrong: int) -> None:
+    """Wrong bytes in one column alone, the hardest to see: up to GUARD of them are always seen, more of them by 4 bytes of syndromes."""
+    bad = np.repeat(BLOCKS[:1], 200, axis=0)
+    for i, one in enumerate(bad):
+        one[RNG.permutation(208)[:wrong], i % 182] ^= RNG.integers(1, 256, wrong, dtype=np.uint8)
+    report = decode.decode(bad)
+    assert (report.pi == wrong).all() and (bad == BLOCKS[0]).all() and not report.pif.any()
+
+
 def test_what_cannot_be_corrected_is_counted() -> None:
     bad = BLOCKS.copy()
     bad[0, 30:60] = RNG.integers(0, 256, (30, 182))

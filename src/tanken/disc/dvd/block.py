@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ROWS, COLUMNS = 208, 182
 DATA_ROWS, DATA_COLUMNS = 192, 172
 BLOCK = ROWS * COLUMNS
-RECORDED_ROWS = 13  # of a recording frame
+FRAME_ROWS, RECORDED_ROWS = 12, 13  # of a data frame and of a recording frame
 
 
 def inner() -> Code:

@@ -42,9 +42,9 @@ def masks() -> Bytes:
 
 
 @cache
-def mask_edcs() -> NDArray[np.uint32]:
-    """What scrambling adds to the EDC, by initial value: the code is linear."""
-    return DVD_EDC.rows(masks()[:, : FRAME - 4])
+def mask_rests() -> NDArray[np.uint32]:
+    """What the division of a whole scrambled frame, its EDC included, leaves, by initial value: the code is linear, and without scrambling nothing is left."""
+    return DVD_EDC.rows(masks())
 
 
 def seeds(psns: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -85,8 +85,7 @@ def edc_errors(frames: Bytes, numbers: NDArray[np.int64] | None = None) -> NDArr
     """Whether the EDC of each scrambled frame fails; `numbers` are the scrambling seeds (default: by each frame's own ID)."""
     if numbers is None:
         numbers = seeds(psns(frames))
-    stored = np.ascontiguousarray(frames[:, -4:]).view(">u4").reshape(-1)
-    wrong: NDArray[np.bool_] = (DVD_EDC.rows(frames[:, :-4]) ^ mask_edcs()[numbers]) != stored
+    wrong: NDArray[np.bool_] = DVD_EDC.rows(frames) != mask_rests()[numbers]
     return wrong
 
 
