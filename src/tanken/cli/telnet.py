@@ -216,7 +216,7 @@ def server_profile(options: argparse.Namespace, folder: str) -> dict[str, object
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from tanken.telnet import profile, pty_server, stream
+    from tanken.telnet import profile, pty_server, serving
 
     command = options.command
     if not command:
@@ -228,7 +228,7 @@ def _serve(options: argparse.Namespace) -> int:
         def make() -> Profile:
             return profile.server(**fields)
 
-        async with await stream.serve(pty_server.program(command), options.host, options.port, profile=make, most=options.most) as server:
+        async with await serving.serve(pty_server.program(command), options.host, options.port, profile=make, most=options.most) as server:
             certificate = fields.get("own_certificate")
             pin = f", certificate SHA-256 {hashlib.sha256(certificate).hexdigest()}" if isinstance(certificate, bytes) else ", no TLS"
             print(f"{options.host}:{server.port} serves {' '.join(command)}{pin}", flush=True)

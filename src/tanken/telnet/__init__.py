@@ -1,7 +1,7 @@
 """TELNET: the network virtual terminal, as a protocol machine without I/O, a client, a server, a reader of captures and a tester.
 
 RFC 854 and the documents that `options.codes` names. Layout: `codes` (the table) <- `parser`, `qmethod`, `suboptions` <- `handler` and the large
-options <- `machine` <- `stream` (asyncio), `blocking`. Names below are loaded when they are first used.
+options <- `machine` <- `stream`, `serving` (asyncio), `blocking`. Names below are loaded when they are first used.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from tanken.telnet.profile import Profile as Profile
     from tanken.telnet.profile import client as client
     from tanken.telnet.profile import server as server
+    from tanken.telnet.serving import serve as serve
     from tanken.telnet.stream import Session as Session
     from tanken.telnet.stream import connect as connect
-    from tanken.telnet.stream import serve as serve
 
 _HOMES = {
-    "Machine": "machine", "Profile": "profile", "Limits": "profile", "client": "profile", "server": "profile", "connect": "stream", "serve": "stream",
+    "Machine": "machine", "Profile": "profile", "Limits": "profile", "client": "profile", "server": "profile", "connect": "stream", "serve": "serving",
     "Session": "stream", "Found": "conversation", "SessionError": "conversation",
 }  # fmt: skip
 __all__ = sorted((*_HOMES, "blocking"))  # noqa: PLE0605

@@ -45,15 +45,15 @@ class Authentication(Handler):
 
     def agrees(self, side: str) -> bool:
         if self.machine.client:
-            return side == "us" and (bool(self.profile.user) or self.machine.tls_possible)
-        return side == "him" and (self.profile.authenticates or self.machine.tls_possible)
+            return side == "us" and (bool(self.profile.user) or self.machine.security.tls_possible)
+        return side == "him" and (self.profile.authenticates or self.machine.security.tls_possible)
 
     def changed(self, side: str, on: bool) -> None:
         if on and side == "him":
             pairs = self._offered()
             self.send(bytes((c.SEND,)) + bytes(octet for pair in pairs for octet in pair))
         elif not on and not self.done:
-            self.machine.failed("AUTHENTICATION was withdrawn")
+            self.machine.security.failed("AUTHENTICATION was withdrawn")
 
     def _offered(self) -> tuple[tuple[int, int], ...]:
         """A server's pairs, best first; USING_TELOPT only where ENCRYPT may follow."""
@@ -64,7 +64,7 @@ class Authentication(Handler):
         return (*(KERBEROS_PAIRS[first:] if profile.keytab else ()), *(PAIRS[first:] if profile.verifiers is not None else ()))
 
     def refused(self, side: str) -> None:
-        self.machine.failed("the other side refuses AUTHENTICATION")
+        self.machine.security.failed("the other side refuses AUTHENTICATION")
 
     def received(self, value: Any) -> None:
         if self.machine.client and value.kind in ("SEND", "REPLY"):
@@ -98,11 +98,11 @@ class Authentication(Handler):
     def _offer(self, value: Any) -> None:
         self.offered += 1
         if self.offered > 8:
-            self.machine.failed("AUTHENTICATION was offered without end", fatal=True)
+            self.machine.security.failed("AUTHENTICATION was offered without end", fatal=True)
             return
         known = () if not self.profile.user else KERBEROS_PAIRS if self.profile.kerberos else PAIRS
         usable = [pair for pair in value.pairs if pair in known]
-        if not usable and not self.done and self.machine.tls_possible:
+        if not usable and not self.done and self.machine.security.tls_possible:
             ssl = next((pair for pair in value.pairs if pair[0] == SSL_PAIR[0]), None)
             if ssl is not None:
                 self.pair, self.tls = ssl, True
@@ -112,7 +112,7 @@ class Authentication(Handler):
             self.send(bytes((c.IS, 0, 0, 0)))
             if not self.done:
                 offered = " ".join(dict.fromkeys(c.AUTH_TYPES.name(t) for t, _ in value.pairs)) or "nothing"
-                self.machine.failed(f"the server offers {offered}, none that we know")
+                self.machine.security.failed(f"the server offers {offered}, none that we know")
             return
         self.pair = usable[0]
         if self.pair[0] == KERBEROS:
@@ -128,7 +128,7 @@ class Authentication(Handler):
             if value.code == 2:
                 self.machine.begin_tls(in_auth=True)
             else:
-                self.machine.failed("the server rejects SSL")
+                self.machine.security.failed("the server rejects SSL")
             return
         if self._ticket is not None and value.pairs and value.pairs[0] == self.pair and not self.done:
             self._ticket_reply(self._ticket, value)
@@ -136,7 +136,7 @@ class Authentication(Handler):
         client = self._client
         if client is None or not value.pairs or value.pairs[0] != self.pair or self.done:
             self._wrong("REPLY for another pair than the one under way", "RFC 2941 section 5")
-            self.machine.failed("AUTHENTICATION was answered wrongly", fatal=True)
+            self.machine.security.failed("AUTHENTICATION was answered wrongly", fatal=True)
             return
         try:
             if value.code == 9:
@@ -148,15 +148,15 @@ class Authentication(Handler):
             elif value.code == 1:
                 reason = value.data.decode("ascii", "replace")[:200]
                 self.machine.tell(Authenticated(self.profile.user, "SRP", False, reason))
-                self.machine.failed(f"the server rejects {self.profile.user}", fatal=True)
+                self.machine.security.failed(f"the server rejects {self.profile.user}", fatal=True)
         except InputError as error:
             self._wrong(str(error), "RFC 2944")
-            self.machine.failed("SRP failed", fatal=True)
+            self.machine.security.failed("SRP failed", fatal=True)
 
     def _accepted(self, client: srp.Client, answer: bytes) -> None:
         if not client.check(answer):
             self.machine.tell(Authenticated(self.profile.user, "SRP", False, "the server does not know the password"))
-            self.machine.failed("the server is not the one that has the password", fatal=True)
+            self.machine.security.failed("the server is not the one that has the password", fatal=True)
             return
         self._finish(self.profile.user, client.key)
 
@@ -167,7 +167,7 @@ class Authentication(Handler):
             request = self._ticket.request(bytes(self.pair) + self._binding())
         except (InputError, UnsupportedError) as error:
             self.machine.tell(Authenticated(self.profile.user, "KERBEROS_V5", False, str(error)))
-            self.machine.failed(str(error), fatal=True)
+            self.machine.security.failed(str(error), fatal=True)
             return
         self.send(b"\x03" + self.profile.user.encode())
         self._message(c.IS, 0, request)
@@ -191,29 +191,29 @@ class Authentication(Handler):
             self._finish(self.profile.user, ticket.key, "KERBEROS_V5")
         elif value is None or value.code in (1, 2):  # an ACCEPT without the proof before it is none
             self.machine.tell(Authenticated(self.profile.user, "KERBEROS_V5", False, reason))
-            self.machine.failed(f"the server rejects {self.profile.user}, or is not the one meant", fatal=True)
+            self.machine.security.failed(f"the server rejects {self.profile.user}, or is not the one meant", fatal=True)
 
     def _finish(self, user: str, key: bytes, mechanism: str = "SRP") -> None:
         self.done = True
         self.machine.user, self.machine.session_key = user, key
         self.machine.tell(Authenticated(user, mechanism, True))
-        self.machine.settled("auth")
+        self.machine.security.settled("auth")
 
     # server
 
     def _is(self, value: Any) -> None:
         pair = value.pairs[0]
         if pair[0] == 0:
-            self.machine.failed("the client knows none of the mechanisms")
+            self.machine.security.failed("the client knows none of the mechanisms")
             return
-        if pair[0] == SSL_PAIR[0] and value.code == 1 and not self.profile.authenticates and self.machine.tls_possible and not self.done:
+        if pair[0] == SSL_PAIR[0] and value.code == 1 and not self.profile.authenticates and self.machine.security.tls_possible and not self.done:
             self.pair, self.done = pair, True
             self._message(2, 2)
             self.machine.begin_tls(in_auth=True)
             return
         if self.done or pair not in (*PAIRS, *KERBEROS_PAIRS) or (self.pair is not None and pair != self.pair):
             self._wrong(f"IS for a pair that was not offered or not begun: {pair}", "RFC 2941 section 5")
-            self.machine.failed("AUTHENTICATION was answered wrongly", fatal=True)
+            self.machine.security.failed("AUTHENTICATION was answered wrongly", fatal=True)
             return
         self.pair = pair
         if pair not in self._offered():
@@ -284,7 +284,7 @@ class Authentication(Handler):
             self._message(2, 1, reason.encode())
         mechanism = c.AUTH_TYPES.name(self.pair[0]) if self.pair else "SRP"
         self.machine.tell(Authenticated(self.user, mechanism, False, reason))
-        self.machine.failed(f"{self.user or 'a client'} was rejected", fatal=True)
+        self.machine.security.failed(f"{self.user or 'a client'} was rejected", fatal=True)
 
 
 def _parameters(data: bytes) -> tuple[int, int, bytes]:

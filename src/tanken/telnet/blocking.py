@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -20,7 +21,8 @@ from tanken.telnet.conversation import Conversation, Found, SessionError, compil
 from tanken.telnet.events import Event
 from tanken.telnet.machine import Machine
 from tanken.telnet.profile import Profile
-from tanken.telnet.stream import PATIENCE, PATIENCE_AUTO, check_exposure
+from tanken.telnet.serving import check_exposure
+from tanken.telnet.stream import LINGER, PATIENCE, PATIENCE_AUTO
 
 PIECE = 1 << 18
 
@@ -56,7 +58,7 @@ class Session:
     def flush(self) -> None:
         """Puts on the wire what was said to the machine."""
         octets = self.machine.take()
-        mark, self.machine.mark = self.machine.mark, None
+        mark, self.machine.outgoing.mark = self.machine.outgoing.mark, None
         try:
             if mark:
                 self.sock.sendall(octets[: mark - 1])
@@ -161,6 +163,13 @@ class Session:
         if self.machine.tls is not None and not self.talk.ended:
             self.machine.tls.close()
             self.flush()
+        try:
+            self.sock.shutdown(socket.SHUT_WR)  # not closed yet: with unread octets that would be a reset, and what was sent last be lost
+            end = time.monotonic() + LINGER
+            while (left := end - time.monotonic()) > 0 and self._poll.poll(left * 1000) and self.sock.recv(PIECE):
+                pass
+        except OSError:
+            pass
         self.talk.finish("closed")
         self.sock.close()
 
@@ -180,7 +189,7 @@ def connect(host: str, port: int = 23, *, timeout: float | None = 30, profile: P
     """A session as client; keyword arguments are fields of `profile.Profile`. Raises SessionError when there is none."""
     wanted = profile or profiles.client(**changes)
     if wanted.hostname is None:
-        wanted.hostname = host
+        wanted = replace(wanted, hostname=host)
     try:
         connected = sock or socket.create_connection((host, port), timeout)
     except OSError as error:

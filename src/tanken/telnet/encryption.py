@@ -84,11 +84,11 @@ class EncryptOption(Handler):
             self._stop_out(told=True)
         elif not on:
             self._stopped_in()
-        if not on and self.machine.phase == "encrypt":
-            self.machine.failed("ENCRYPT was withdrawn")
+        if not on and self.machine.security.phase == "encrypt":
+            self.machine.security.failed("ENCRYPT was withdrawn")
 
     def refused(self, side: str) -> None:
-        self.machine.failed(f"the other side refuses ENCRYPT for {'our' if side == 'us' else 'its'} output")
+        self.machine.security.failed(f"the other side refuses ENCRYPT for {'our' if side == 'us' else 'its'} output")
 
     @property
     def directions(self) -> tuple[bool, bool]:
@@ -134,7 +134,7 @@ class EncryptOption(Handler):
         if common is None:
             self.send(b"\0\0")
             names = " ".join(c.ENCRYPT_TYPES.name(kind) for kind in value.types) or "an empty list"
-            self.machine.failed(f"no cipher in common: the other side supports {names}")
+            self.machine.security.failed(f"no cipher in common: the other side supports {names}")
             return
         self.out.kind, self.out.iv, self.out.cipher = common, os.urandom(8), None
         self.send(bytes((0, common, 1)) + self.out.iv)
@@ -145,13 +145,13 @@ class EncryptOption(Handler):
         elif value.code == 2:
             self.send(b"\x07" + KEY_ID)
         else:
-            self.machine.failed("the other side does not take our initial vector")
+            self.machine.security.failed("the other side does not take our initial vector")
 
     def _dec_keyid(self, value: Any) -> None:
         if value.data == KEY_ID and self.out.kind and self.out.iv:
             self._start_out()
         else:
-            self.machine.failed("the other side has no key")
+            self.machine.security.failed("the other side has no key")
 
     def _request_start(self, value: Any) -> None:
         if not self.out.on and self.out.cipher is not None:
@@ -171,7 +171,7 @@ class EncryptOption(Handler):
             self.out.cipher = self._cipher(self.out, self.machine.client)
         self.send(b"\x03" + KEY_ID)
         self.out.on = True
-        self.machine.out_cipher = self.out.cipher
+        self.machine.outgoing.cipher = self.out.cipher
         self._tell("out", self.out)
 
     def _stop_out(self, told: bool = False) -> None:
@@ -179,7 +179,7 @@ class EncryptOption(Handler):
             if not told:
                 self.send(b"\x04")
             self.out.on = False
-            self.machine.out_cipher = None
+            self.machine.outgoing.cipher = None
             self.machine.tell(Encryption("out", ""))
 
     # our input
@@ -187,7 +187,7 @@ class EncryptOption(Handler):
     def _is(self, value: Any) -> None:
         kind = value.types[0]
         if kind == 0 or kind not in self.profile.ciphers or not usable(kind, self.machine.session_key):
-            self.machine.failed(f"the other side wants to send {c.ENCRYPT_TYPES.name(kind)}, which was not offered")
+            self.machine.security.failed(f"the other side wants to send {c.ENCRYPT_TYPES.name(kind)}, which was not offered")
         elif value.code != 1 or len(value.data) != 8:
             self.send(bytes((2, kind, 3)))
         else:
@@ -235,7 +235,7 @@ class EncryptOption(Handler):
         self.machine.tell(Encryption(direction, name))
         self.machine.tell(Warning(f"{name} {LOUD}"))
         if self.out.on and self.into.on:
-            self.machine.settled("encrypt")
+            self.machine.security.settled("encrypt")
 
 
 KINDS[EncryptOption.option] = EncryptOption

@@ -70,7 +70,7 @@ class WindowSize(Handler):
 
     def changed(self, side: str, on: bool) -> None:
         if side == "us" and on:
-            width, height = (min(max(n, 0), 65535) for n in self.profile.window)
+            width, height = (min(max(n, 0), 65535) for n in self.machine.window)
             self.send(width.to_bytes(2, "big") + height.to_bytes(2, "big"))
 
 
@@ -273,9 +273,9 @@ class Compress2(Handler):
     def changed(self, side: str, on: bool) -> None:
         if side == "us" and on:
             self.send(b"")
-            self.machine.start_deflate()
+            self.machine.outgoing.start_deflate()
         elif side == "us":
-            self.machine.stop_deflate()
+            self.machine.outgoing.stop_deflate()
 
     def received(self, value: Any) -> None:
         if self.machine.client and self.machine.on(self.option, "him"):
@@ -295,9 +295,9 @@ class Compress3(Handler):
         if self.machine.client and side == "him":
             if on:
                 self.send(b"")
-                self.machine.start_deflate()
+                self.machine.outgoing.start_deflate()
             else:
-                self.machine.stop_deflate()
+                self.machine.outgoing.stop_deflate()
 
     def received(self, value: Any) -> None:
         if not self.machine.client and self.machine.on(self.option, "us"):
@@ -319,16 +319,16 @@ class StartTls(Handler):
         if on:
             self._follows()
         elif not self.got:
-            self.machine.failed("START_TLS was withdrawn")
+            self.machine.security.failed("START_TLS was withdrawn")
 
     def _follows(self) -> None:
         if not self.sent:
             self.sent = True
             self.send(b"\x01")
-            self.machine.hush()
+            self.machine.outgoing.silent = True
 
     def refused(self, side: str) -> None:
-        self.machine.failed("the other side refuses START_TLS")
+        self.machine.security.failed("the other side refuses START_TLS")
 
     def received(self, value: Any) -> None:
         if self.sent and not self.got:

@@ -9,26 +9,21 @@ sends is kept back until the last, or sent in clear where the profile allows it 
 
 from __future__ import annotations
 
-import re
 import ssl
-import zlib
 from collections.abc import Iterable, Iterator
 
 from tanken.base.errors import UsageError
 from tanken.telnet import authentication, encryption, linemode, suboptions  # noqa: F401  (they add their handlers)
 from tanken.telnet import codes as c
-from tanken.telnet.events import Closed, Command, Data, Event, Negotiation, Option, Ready, Refused, Suboption, Synch, Violation, Warning
-from tanken.telnet.feedback import Feedback
+from tanken.telnet.events import Closed, Command, Data, Event, Negotiation, Option, Ready, Refused, Suboption, Synch, Violation
 from tanken.telnet.handler import KINDS, Handler
 from tanken.telnet.incoming import Incoming
+from tanken.telnet.outgoing import Outgoing
 from tanken.telnet.parser import Token
 from tanken.telnet.profile import Profile
 from tanken.telnet.qmethod import Outcome, Side, State
+from tanken.telnet.security import PHASES, Security
 from tanken.telnet.tls import TlsLayer
-
-LONE_CR = re.compile(rb"\r(?![\n\x00])")
-BEFORE_SECURE = frozenset((c.START_TLS, c.AUTHENTICATION, c.ENCRYPT, c.BINARY, c.SGA, c.ECHO, c.NAWS, c.TIMING_MARK))
-PHASES = ("tls", "auth", "encrypt", "open")
 
 
 class Machine:
@@ -39,41 +34,35 @@ class Machine:
         self.client = profile.role == "client"
         self.limits = profile.limits
         self.incoming = Incoming(self.limits.suboption)
+        self.outgoing = Outgoing()
+        self.security = Security(self)
         self.tls: TlsLayer | None = None
-        self.out_cipher: Feedback | None = None
+        self.window = profile.window
         self.user = ""
         self.closed = False
         self.more = False  # `receive(b"")` has more to give
-        self.mark: int | None = None  # where the last taken octets must be urgent: behind a data mark
-        self.phase = ""
         self.session_key = b""
         self.session_key_is_des = False
         self.us: dict[int, Side] = {}
         self.him: dict[int, Side] = {}
         self._changes: dict[tuple[int, bool], int] = {}
         self._events: list[Event] = []
-        self._wire: list[bytes] = []
         self._held: list[bytes] = []
-        self._size = 0  # octets in _wire
         self._backlog = b""
         self._urgent = False
         self._discarded = 0
-        self._out_cr = False
-        self._deflate: zlib._Compress | None = None
         self._tls_in_auth = False  # TLS began by AUTHENTICATION type SSL: option state stays
-        self._why = ""  # why there is no TLS
-        self._silent = False  # FOLLOWS was sent: no TELNET until TLS stands
         self._handlers: dict[int, Handler] = {}
 
     # what the driver calls
 
     def start(self) -> list[Event]:
         """Asks for what the profile wants; to be called once, when the connection stands."""
-        self.phase = PHASES[0]
         if "implicit" in self.profile.means:
+            self.security.phase = PHASES[0]
             self._tls_begins(b"")
         else:
-            self._enter()
+            self.security.start()
         return self._drained()
 
     def receive(self, data: bytes) -> list[Event]:
@@ -90,12 +79,8 @@ class Machine:
         return self._drained()
 
     def take(self) -> bytes:
-        """The octets to put on the wire now; `mark` says behind which of them urgent data ends."""
-        self._flush_tls()
-        out = self._wire[0] if len(self._wire) == 1 else b"".join(self._wire)
-        self._wire.clear()
-        self._size = 0
-        return out
+        """The octets to put on the wire now; `outgoing.mark` says behind which of them urgent data ends."""
+        return self.outgoing.take()
 
     def urgent(self) -> None:
         """The driver saw TCP urgent data: data is discarded up to the data mark (RFC 854, Synch)."""
@@ -103,8 +88,8 @@ class Machine:
 
     def expire(self) -> list[Event]:
         """The other side took too long to settle security: go on without, or end, as the profile says."""
-        if self.phase not in ("", "open") and not self.closed:
-            self.failed("no answer in time")
+        if not self.closed:
+            self.security.expire()
         return self._drained()
 
     # what the application calls
@@ -113,19 +98,12 @@ class Machine:
         """Sends data: 255 doubled, a lone CR made CR NUL outside BINARY. Kept back until the session is open."""
         if self.closed or not data:
             return
-        if self.phase != "open":
+        if self.security.phase != "open":
             if sum(map(len, self._held)) + len(data) > self.limits.held:
                 raise UsageError("data sent before the session is ready", wanted=f"at most {self.limits.held} octets until then", hint="wait for Ready")
             self._held.append(data)
-            return
-        if not self.on(c.BINARY, "us"):
-            if self._out_cr and data[0] not in (0, 10):
-                data = b"\0" + data
-            self._out_cr = data[-1] == 13
-            if b"\r" in data:
-                kept = data[:-1] if self._out_cr else data
-                data = LONE_CR.sub(b"\r\0", kept) + (b"\r" if self._out_cr else b"")
-        self.emit(c.quoted(data))
+        else:
+            self.outgoing.data(data)
 
     def command(self, code: int) -> None:
         """Sends a command of two octets, such as codes.AYT."""
@@ -135,8 +113,7 @@ class Machine:
 
     def synch(self) -> None:
         """Sends a Synch: a data mark as urgent data (inside TLS or ENCRYPT it is not urgent, since the octets cannot be told apart)."""
-        self.emit(bytes((c.IAC, c.DM)))
-        self.mark = self._size if self.tls is None else None
+        self.outgoing.synch()
 
     def want(self, option: int, side: str, on: bool = True) -> None:
         """Asks for an option on or off, at "us" or "him"."""
@@ -156,7 +133,7 @@ class Machine:
 
     def resize(self, width: int, height: int) -> None:
         """Our window has another size: tells it where NAWS is in effect."""
-        self.profile.window = (width, height)
+        self.window = (width, height)
         if self.on(c.NAWS, "us"):
             self.handler(c.NAWS).changed("us", True)
 
@@ -206,17 +183,7 @@ class Machine:
 
     def emit(self, octets: bytes) -> None:
         """Octets of TELNET on their way out."""
-        if self.closed or self._silent:
-            return
-        if self._deflate is not None:
-            octets = self._deflate.compress(octets) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
-        elif self.out_cipher is not None:
-            octets = self.out_cipher.encrypt(octets)
-        if self.tls is not None:
-            self.tls.write(octets)
-            self._flush_tls()
-        else:
-            self._put(octets)
+        self.outgoing.emit(octets)
 
     def verb(self, verb: int, option: int) -> None:
         """Sends WILL, WONT, DO or DONT as it is; `want` is what keeps the Q method's state."""
@@ -236,114 +203,22 @@ class Machine:
             sides[option] = Side(side == "us")
         return sides[option]
 
-    def start_deflate(self) -> None:
-        """Compresses what is sent from here on (MCCP)."""
-        self._deflate = zlib.compressobj()
-
-    def stop_deflate(self) -> None:
-        """Ends the compressed stream."""
-        if self._deflate is not None:
-            end, self._deflate = self._deflate.flush(), None
-            self._put(end) if self.tls is None else self.tls.write(end)
-
-    @property
-    def deflating(self) -> bool:
-        """Whether what we send is compressed."""
-        return self._deflate is not None
-
-    def hush(self) -> None:
-        """FOLLOWS was sent: nothing more of TELNET."""
-        self._silent = True
-
     def begin_tls(self, in_auth: bool = False) -> None:
         """The octets that come from here on are TLS: FOLLOWS went both ways, or AUTHENTICATION type SSL was accepted."""
         self._tls_in_auth = in_auth
         self.incoming.stop_from_here()
 
-    @property
-    def tls_possible(self) -> bool:
-        """Whether TLS is wanted and does not stand yet."""
-        profile = self.profile
-        return profile.tls is not None and profile.secure != "off" and "tls" in profile.means and self.tls is None
-
-    def settled(self, phase: str) -> None:
-        """A phase has ended well."""
-        if phase == self.phase:
-            self.phase = PHASES[PHASES.index(phase) + 1]
-            self._enter()
-
-    def failed(self, reason: str, fatal: bool = False) -> None:
-        """The present phase has failed: go on without it, or end, as the profile says."""
-        profile = self.profile
-        if fatal:
-            self.close(reason)
-        elif self.phase == "tls":
-            self._why = reason  # AUTHENTICATION may still bring TLS, or a key
-            self.settled("tls")
-        elif self.phase == "auth":
-            if profile.authenticates and not self.client:
-                self.close(f"authentication is required: {reason}")
-                return
-            if profile.user and profile.secure == "required":  # nothing else may vouch for the server: a man in the middle could have taken it out
-                self.close(f"authentication as {profile.user} is required: {reason}")
-                return
-            if profile.user:
-                self.tell(Warning(f"no authentication: {reason}"))
-            self.settled("auth")
-        elif self.phase == "encrypt":
-            if profile.secure == "required":
-                self.close(f"encryption is required: {reason}")
-                return
-            self.tell(Warning(f"the session is in clear text: {reason}"))
-            self.settled("encrypt")
-
     def close(self, reason: str) -> None:
         """Ends the session."""
         if not self.closed:
-            if not self.client and self.phase != "open" and self.phase:
+            if not self.client and self.security.phase not in ("", "open"):
                 self.emit(c.quoted(f"\r\ntanken: {reason}\r\n".encode()))  # a person at the other end shall know why
             self.tell(Closed(reason))
-            self.closed = True
+            self.closed = self.outgoing.silent = True
             self._held.clear()
 
-    # phases
-
-    def _enter(self) -> None:
-        profile = self.profile
-        if self.phase == "tls":
-            if not self.tls_possible:
-                self.settled("tls")
-            elif not self.client:
-                self.want(c.START_TLS, "him")
-            else:
-                self.want(c.START_TLS, "us")
-        elif self.phase == "auth":
-            if not self.client and (profile.authenticates or self.tls_possible):
-                self.want(c.AUTHENTICATION, "him")
-            elif self.client and (profile.user or self.tls_possible):
-                self.want(c.AUTHENTICATION, "us")
-            else:
-                self.settled("auth")
-        elif self.phase == "encrypt":
-            if self.secure or profile.secure == "off":
-                self.settled("encrypt")
-            elif not self.session_key or "encrypt" not in profile.means:
-                self._insecure()
-            else:
-                self.want(c.ENCRYPT, "us")
-                self.want(c.ENCRYPT, "him")
-        elif self.phase == "open":
-            self._open()
-
-    def _insecure(self) -> None:
-        if self.profile.secure == "required":
-            self.close(f"encryption is required: {self._why or 'neither TLS nor a key of an authentication'}")
-        else:
-            if "tls" in self.profile.means and self.profile.tls is not None:
-                self.tell(Warning(f"the session is in clear text: {self._why or 'the other side offers no encryption'}"))
-            self.settled("encrypt")
-
-    def _open(self) -> None:
+    def opened(self) -> None:
+        """Security is settled: asks for the profile's options, and sends what was kept back."""
         for option in self.profile.ask_us:
             self.want(option, "us")
         for option in self.profile.ask_him:
@@ -361,19 +236,19 @@ class Machine:
         try:
             clear = self.tls.receive(data)
         except ssl.SSLError as error:
-            self._flush_tls()
+            self.outgoing.flush_tls()
             reason = getattr(error, "verify_message", "") or error.reason or str(error)
             self.close(f"TLS failed: {reason}")
             return
-        self._flush_tls()
+        self.outgoing.flush_tls()
         if self.tls.established and not before:
             self.tell(self.tls.event())
             if self._tls_in_auth:
                 self.incoming.stopped = False
-                self.settled("auth")
+                self.security.settled("auth")
             else:
                 self._reset()
-                self.settled("tls")
+                self.security.settled("tls")
         if clear:
             self._feed(clear)
         if self.tls.ended:
@@ -384,8 +259,7 @@ class Machine:
         self.incoming = Incoming(self.limits.suboption)
         self.us.clear()
         self.him.clear()
-        self._silent = False
-        self._out_cr = False
+        self.outgoing.reset()
         self._handlers.clear()
 
     def _feed(self, data: bytes) -> None:
@@ -419,17 +293,17 @@ class Machine:
         if profile.tls is None:
             self.close("no TLS context")
             return
-        self.tls = TlsLayer(profile.tls, not self.client, profile.hostname)
+        self.tls = self.outgoing.tls = TlsLayer(profile.tls, not self.client, profile.hostname)
         if self.client:
             self.tls.start()
-        self._flush_tls()
+        self.outgoing.flush_tls()
         if rest:
             self._from_tls(rest)
 
     def _data(self, token: Data) -> None:
         if self._urgent:
             self._discarded += len(token.data)
-        elif self.phase != "open" and self.profile.secure == "required":
+        elif self.security.phase != "open" and self.profile.secure == "required":
             self.tell(Violation("clear", f"{len(token.data)} octets in clear text before encryption, thrown away", "encryption is required"))
         else:
             self._events.append(token)
@@ -468,9 +342,7 @@ class Machine:
             return False
         if self._changes.get((option, side == "us"), 0) >= self.limits.changes:
             return False
-        if profile.secure == "required" and self.phase != "open" and option not in BEFORE_SECURE:
-            return False
-        return self.handler(option).agrees(side)
+        return self.security.allows(option) and self.handler(option).agrees(side)
 
     def _outcome(self, option: int, side: str, outcome: Outcome, asked: bool) -> None:
         if outcome.error:
@@ -488,7 +360,7 @@ class Machine:
                 if side == "him":
                     self.incoming.parser.binary = outcome.change
                 else:
-                    self._out_cr = False
+                    self.outgoing.set_binary(outcome.change)
             self.handler(option).changed(side, outcome.change)
         elif outcome.refused and asked and self.side(option, side).state is State.NO and outcome.send is None:
             self.tell(Refused(option, side))
@@ -504,17 +376,6 @@ class Machine:
             self.tell(Violation("suboption", f"{name}: {value.reason}", c.OPTIONS.by_number[token.option].attributes.get("rfc", "")))
         elif value is not None:
             self.handler(token.option).received(value)
-
-    # the way out
-
-    def _put(self, octets: bytes) -> None:
-        if octets:
-            self._wire.append(octets)
-            self._size += len(octets)
-
-    def _flush_tls(self) -> None:
-        if self.tls is not None:
-            self._put(self.tls.take())
 
     def _drained(self) -> list[Event]:
         events, self._events = self._events, []

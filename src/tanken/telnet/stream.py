@@ -1,4 +1,4 @@
-"""The asyncio API: `connect`, `serve` and the session they give.
+"""The asyncio API: the session, and `connect`, which gives one; `serving` has the server.
 
 RFC 854 over asyncio's transports. Urgent data (Synch) is asked of the socket before each chunk is looked at: TCP stops reading at the urgent octet,
 so the data mark is never read before it is known to be urgent.
@@ -11,10 +11,10 @@ import re
 import select
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from tanken.base.errors import UsageError
 from tanken.telnet import codes as c
 from tanken.telnet import profile as profiles
 from tanken.telnet.conversation import HIGH, LOW, Conversation, Found, SessionError, compiled, encoded, reason_of
@@ -24,13 +24,18 @@ from tanken.telnet.profile import Profile
 
 PATIENCE = 10.0  # seconds for security to be settled
 PATIENCE_AUTO = 3.0  # the same where clear text will do
+LINGER = 1.0  # seconds that the other side has to end its half of the connection after we have ended ours
+STALLED = 30.0  # seconds in which it has to take at least something of what we still send
 Tap = Callable[[bytes, bool], None]
 
 
 class Session(asyncio.Protocol):
     """One session; `async with` closes it."""
 
-    def __init__(self, profile: Profile, hook: Callable[[Event], None] | None = None, tap: Tap | None = None) -> None:
+    def __init__(
+        self, profile: Profile, hook: Callable[[Event], None] | None = None, tap: Tap | None = None,
+        opened: Callable[[Session], None] | None = None, lost: Callable[[Session], None] | None = None,
+    ) -> None:  # fmt: skip
         self.machine = Machine(profile)
         self.talk = Conversation(self.machine, hook)
         self.tap = tap  # sees the octets on the wire: (octets, whether we sent them)
@@ -38,7 +43,9 @@ class Session(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._drain: asyncio.Future[None] | None = None
+        self._opened, self._lost = opened, lost  # a server's: called when the connection stands, and when it is gone
         self._paused = False
+        self._ending = False  # our half of the connection is ended, or about to be
         self._poll: select.poll | None = None
         self._urgent: list[tuple[bytes, int]] = []  # (octets, where the urgent part ends) that wait for the transport to be empty
         self._expire: asyncio.TimerHandle | None = None
@@ -51,17 +58,21 @@ class Session(asyncio.Protocol):
         self._transport = transport
         self.peer = transport.get_extra_info("peername") or ()
         sock = transport.get_extra_info("socket")
-        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        if sock is not None and isinstance(self.peer, tuple) and self.peer:  # TCP; asyncio has set TCP_NODELAY
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._poll = select.poll()
             self._poll.register(sock.fileno(), select.POLLPRI)
-        self._after(self.machine.start())
+        events = self.machine.start()
+        if self._opened is not None:
+            self._opened(self)
+        self._after(events)
         if self.talk.ready is None:
             patience = PATIENCE if self.machine.profile.secure == "required" else PATIENCE_AUTO
             self._expire = asyncio.get_running_loop().call_later(patience, self._expired)
 
     def data_received(self, data: bytes) -> None:
+        if self._ending:
+            return
         if self._poll is not None and self._poll.poll(0):
             self.machine.urgent()
         if self.tap is not None:
@@ -80,6 +91,8 @@ class Session(asyncio.Protocol):
             self._drain.set_result(None)
         if not self._gone.done():
             self._gone.set_result(None)
+        if self._lost is not None:
+            self._lost(self)
 
     def pause_writing(self) -> None:
         self._drain = asyncio.get_running_loop().create_future()
@@ -93,12 +106,12 @@ class Session(asyncio.Protocol):
 
     def _after(self, events: list[Event]) -> None:
         self.talk.take_in(events)
-        self._flush()
+        self.flush()
         if self.talk.ready is not None and self._expire is not None:
             self._expire.cancel()
             self._expire = None
-        if self.machine.closed and self._transport is not None:
-            self._transport.close()
+        if self.machine.closed:
+            self.hang_up()
         if self.talk.size > HIGH and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
@@ -112,9 +125,10 @@ class Session(asyncio.Protocol):
         self._expire = None
         self._after(self.machine.expire())
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Puts on the wire what was said to the machine."""
         octets = self.machine.take()
-        mark, self.machine.mark = self.machine.mark, None
+        mark, self.machine.outgoing.mark = self.machine.outgoing.mark, None
         if not octets or self._transport is None or self._transport.is_closing():
             return
         if self.tap is not None:
@@ -149,11 +163,50 @@ class Session(asyncio.Protocol):
             if octets[1:]:
                 transport.write(octets[1:])
 
+    def hang_up(self) -> None:
+        """Ends our half of the connection, and throws away what still comes until the other side ends its own.
+
+        A socket that is closed at once, with octets in it that nobody read, is reset, and what was sent last is lost.
+        """
+        transport = self._transport
+        if self._ending or transport is None or transport.is_closing():
+            return
+        if self.machine.tls is not None:
+            self.machine.tls.close()
+            self.flush()
+        self._ending = True
+        self._resume()
+        if self._expire is not None:
+            self._expire.cancel()
+        left = transport.get_write_buffer_size()
+        self._expire = asyncio.get_running_loop().call_later(STALLED if left else LINGER, self._linger, left)
+        self._end_writing()
+
+    def _end_writing(self) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._urgent:
+            asyncio.get_running_loop().call_later(0.01, self._end_writing)
+            return
+        try:
+            transport.write_eof()
+        except OSError:  # the other side has reset the connection
+            transport.abort()
+
+    def _linger(self, before: int) -> None:
+        """Time is up, unless the other side is slow and has taken something since."""
+        if self._transport is not None:
+            left = self._transport.get_write_buffer_size()
+            if left and left < before:
+                self._expire = asyncio.get_running_loop().call_later(STALLED, self._linger, left)
+            else:
+                self._transport.abort()
+
     async def _more(self) -> None:
         """Waits for the next thing to happen."""
-        if self._paused and self.talk.size < LOW and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
+        if self.talk.size < LOW:
+            self._resume()
         if self.talk.ended:
             return
         self._waiter = asyncio.get_running_loop().create_future()
@@ -177,9 +230,8 @@ class Session(asyncio.Protocol):
         while True:
             data = self.talk.read(limit)
             if data:
-                if self._paused and self.talk.size < LOW and self._transport is not None and not self._transport.is_closing():
-                    self._paused = False
-                    self._transport.resume_reading()
+                if self.talk.size < LOW:
+                    self._resume()
                 return data
             if self.talk.ended:
                 return b""
@@ -233,7 +285,7 @@ class Session(asyncio.Protocol):
         if self.talk.ended:
             raise self.talk.lost("an open session")
         self.machine.send(encoded(data))
-        self._flush()
+        self.flush()
         if self._drain is not None:
             await self._drain
 
@@ -243,26 +295,22 @@ class Session(asyncio.Protocol):
             self.machine.synch()
         else:
             self.machine.command(c.COMMANDS.number(name))
-        self._flush()
+        self.flush()
 
     def want(self, option: str, side: str, on: bool = True) -> None:
         """Asks for an option by its name, at "us" or "him"."""
         self.machine.want(c.OPTIONS.number(option), side, on)
-        self._flush()
+        self.flush()
 
     def suboption(self, option: str, payload: bytes) -> None:
         """Sends a sub-negotiation, such as GMCP's."""
         self.machine.suboption(c.OPTIONS.number(option), payload)
-        self._flush()
+        self.flush()
 
     def resize(self, width: int, height: int) -> None:
         """Our window has another size."""
         self.machine.resize(width, height)
-        self._flush()
-
-    def flush(self) -> None:
-        """Puts on the wire what was said to the machine directly."""
-        self._flush()
+        self.flush()
 
     async def learn(self, seconds: float = 1.0) -> None:
         """Waits a moment for the other side's terminal type and window size, if it agreed to tell them."""
@@ -276,18 +324,9 @@ class Session(asyncio.Protocol):
             except TimeoutError:
                 return
 
-    async def drained(self) -> None:
-        """Waits while the other side does not keep up."""
-        if self._drain is not None:
-            await self._drain
-
     async def close(self) -> None:
-        """Ends the session."""
-        if self._transport is not None and not self._transport.is_closing():
-            if self.machine.tls is not None:
-                self.machine.tls.close()
-                self._flush()
-            self._transport.close()
+        """Ends the session, and waits for the end of the connection."""
+        self.hang_up()
         await asyncio.shield(self._gone)
 
     async def closed(self) -> None:
@@ -334,7 +373,7 @@ def connect(
     """
     wanted = profile or profiles.client(**changes)
     if wanted.hostname is None:
-        wanted.hostname = host
+        wanted = replace(wanted, hostname=host)
 
     async def start() -> Session:
         loop = asyncio.get_running_loop()
@@ -357,95 +396,3 @@ def connect(
             raise SessionError(reason_of(error), where=f"{host}:{port}") from error
 
     return _Connecting(start)
-
-
-class Server:
-    """Listening sockets and the sessions that run; `async with` closes all."""
-
-    def __init__(self, serve_one: Callable[[Session], Awaitable[None]], make: Callable[[], Profile], most: int) -> None:
-        self._serve_one = serve_one
-        self._make = make
-        self._most = most
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-
-    async def listen(self, host: str, port: int, sock: socket.socket | None = None) -> Server:
-        """Begins to listen. Raises SessionError when the address cannot be had."""
-        loop = asyncio.get_running_loop()
-        try:
-            if sock is not None:
-                self._server = await loop.create_server(self._accept, sock=sock)
-            else:
-                self._server = await loop.create_server(self._accept, host, port, backlog=1024)
-        except OSError as error:
-            raise SessionError(reason_of(error), where=f"{host}:{port}", wanted="an address and port that are free") from error
-        return self
-
-    @property
-    def port(self) -> int:
-        """The port of the first listening socket."""
-        assert self._server is not None
-        number: int = self._server.sockets[0].getsockname()[1]
-        return number
-
-    def _accept(self) -> Session:
-        session = Session(self._make())
-        if len(self._tasks) >= self._most:
-            session.machine.close("too many sessions")
-        task = asyncio.get_running_loop().create_task(self._run(session))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return session
-
-    async def _run(self, session: Session) -> None:
-        try:
-            await session.settled()
-            await self._serve_one(session)
-        except SessionError:
-            pass  # the other side went away: its right
-        finally:
-            await session.close()
-
-    async def forever(self) -> None:
-        """Serves until it is cancelled."""
-        assert self._server is not None
-        await self._server.serve_forever()
-
-    async def close(self) -> None:
-        """Stops listening and ends the sessions."""
-        if self._server is not None:
-            self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-
-async def serve(
-    serve_one: Callable[[Session], Awaitable[None]], host: str = "127.0.0.1", port: int = 0, *, profile: Callable[[], Profile] | None = None,
-    most: int = 4096, sock: socket.socket | None = None, **changes: object,
-) -> Server:  # fmt: skip
-    """A server: `serve_one(session)` runs for every session; keyword arguments are fields of `profile.Profile`.
-
-    Off loopback it wants authentication (`verifiers`, `keytab`, or a TLS context that asks for certificates). Raises UsageError without.
-    """
-    changes.setdefault("ask_us", ())
-    make = profile or (lambda: profiles.server(**changes))
-    check_exposure(host if sock is None else sock.getsockname()[0], make())
-    return await Server(serve_one, make, most).listen(host, port, sock)
-
-
-def check_exposure(host: str, profile: Profile) -> None:
-    """Raises UsageError when a server would be open to others without authentication."""
-    import ssl
-
-    loopback = host == "localhost" or host.startswith("127.") or host == "::1"
-    by_certificate = profile.tls is not None and profile.tls.verify_mode == ssl.CERT_REQUIRED and profile.secure == "required"
-    if not loopback and not profile.authenticates and not by_certificate:
-        raise UsageError(f"a server on {host or 'all addresses'} without authentication", wanted="127.0.0.1, or users, a key table, or certificates of clients",
-                         hint="tanken telnet passwd FILE USER, then --users FILE")  # fmt: skip

@@ -15,7 +15,7 @@ from tests.parts.telnet.peers import OurServer, find, inetd
 from tanken import telnet
 from tanken.base.errors import UsageError
 from tanken.telnet import codes as c
-from tanken.telnet import conformance, profile
+from tanken.telnet import conformance, probe, profile
 from tanken.telnet.codes import DO, DONT, IAC, WILL
 from tanken.telnet.conformance import Examination, Report
 
@@ -23,7 +23,7 @@ from tanken.telnet.conformance import Examination, Report
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """On loopback the waits of the wide world are not needed."""
-    monkeypatch.setattr(conformance, "QUIET", 0.15)
+    monkeypatch.setattr(probe, "QUIET", 0.15)
 
 
 def verdicts(report: Report) -> dict[str, str]:

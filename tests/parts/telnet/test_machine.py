@@ -28,7 +28,7 @@ def client(**fields: object) -> Machine:
     """A client that has said nothing yet but is open."""
     machine = Machine(profile.client(ask_us=(), ask_him=(), **fields))
     machine.start()
-    assert machine.take() == b"" and machine.phase == "open"
+    assert machine.take() == b"" and machine.security.phase == "open"
     return machine
 
 
@@ -112,7 +112,7 @@ def test_commands_and_synch() -> None:
     assert feed(machine, b"x\xff\xf2y") == [Data(b"x"), Synch(0), Data(b"y")]
     machine.send(b"data")
     machine.synch()
-    assert machine.take() == b"data\xff\xf2" and machine.mark == 6
+    assert machine.take() == b"data\xff\xf2" and machine.outgoing.mark == 6
 
 
 def test_timing_mark_is_answered_in_order() -> None:

@@ -287,7 +287,7 @@ def test_silence_ends_or_goes_on() -> None:
         machine.start()
         for _ in range(4):
             machine.expire()
-        assert machine.closed is closed and (machine.phase == "open") is not closed
+        assert machine.closed is closed and (machine.security.phase == "open") is not closed
 
 
 def test_key_ids_are_bounded() -> None:
