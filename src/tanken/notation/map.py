@@ -37,6 +37,13 @@ def parse_map(text: str, name: str) -> list[MapRow]:
     return list(_rows(text, name))
 
 
+def parse_row(text: str, line: int, section: str, settings: dict[str, str], name: str) -> MapRow:
+    """The row that `text` begins with, which stands at `line` and inherits `settings`."""
+    found = next(lines.read(text, name))
+    found.number = line
+    return _row(found, section, settings, name)
+
+
 def _rows(text: str, name: str) -> Iterator[MapRow]:
     section = ""
     settings = dict.fromkeys(SETTINGS, "")

@@ -7,33 +7,15 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from tanken.engine.native.holes import Code, Relocation
 from tanken.engine.native.image import flat
 
 REGISTER_HOLES = ("RG", "RV", "MG", "MV", "VG", "VV", "BG", "XG")
 SYMBOLS = "!90 = !{i64 0, i64 4096}\n" + "".join(f"@{name} = external dso_local global i8, !absolute_symbol !90\n" for name in REGISTER_HOLES)
 R_64, R_PC32, R_PLT32, R_32, R_32S = 1, 2, 4, 10, 11
-
-
-@dataclass(frozen=True, slots=True)
-class Relocation:
-    """A hole: at which byte, of which ELF type, for which symbol, plus what."""
-
-    offset: int
-    type: int
-    symbol: str
-    addend: int
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """The bytes of a function and its holes."""
-
-    code: bytes
-    relocations: tuple[Relocation, ...]
 
 
 @cache

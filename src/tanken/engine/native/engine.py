@@ -10,16 +10,19 @@ import ctypes
 import os
 import struct
 import weakref
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from tanken.engine.native import host as H
-from tanken.engine.native import ir, runtime
-from tanken.engine.native.assemble import Code
-from tanken.engine.native.maker import Maker
+from tanken.engine.native import places as P
+from tanken.engine.native.holes import Code
 from tanken.engine.native.space import DirectSpace
 from tanken.engine.native.store import Store
 from tanken.engine.reference import Interpreter
 from tanken.isa.architecture import Budget, Exit
+
+if TYPE_CHECKING:
+    from tanken.engine.native.maker import Maker
 
 AREA = 64 << 20
 BLOB = 32 << 20
@@ -55,9 +58,8 @@ class Native:
         store.load(self.tab, self.blob)
         tab = ctypes.c_void_p(self._tab_at)
         functions = store.functions
-        self._enter = functions["enter_key"]
         self._look_up, self._forget = functions["look_up"], functions["forget"]
-        self.maker = Maker(target, self.tab, self.blob, lambda k0, k1, k2, n: self._enter(tab, k0, k1, k2, n))
+        self._enter_key = lambda k0, k1, k2, n: functions["enter_key"](tab, k0, k1, k2, n)
         self._install()
         target.bind(state, self.block)
         self._ranges_stale = True
@@ -69,6 +71,13 @@ class Native:
             H.unmap_memory(at, size)
 
     # -- setting up
+
+    @cached_property
+    def maker(self) -> Maker:
+        """Makes stencils; with all stencils there it is never loaded."""
+        from tanken.engine.native.maker import Maker
+
+        return Maker(self.target, self.tab, self.blob, self._enter_key)
 
     def _install(self) -> None:
         """Put the runtime into the code area, and tell the translator where everything is."""
@@ -93,7 +102,7 @@ class Native:
         self.tab[N.AREA_AT], self.tab[N.AREA_HOST], self.tab[N.AREA_SIZE] = self._at, base, AREA
         self.tab[N.GUEST_HOST] = self.memory.host
         words = (self.store.address("answer"), self._tab_at, self.store.decoder_at, self.memory.host, self.area.write_at, self._blob_at)
-        struct.pack_into("<6Q", self.block, runtime.ANSWER, *words)
+        struct.pack_into("<6Q", self.block, P.ANSWER, *words)
 
     def _patch(self, at: int, code: Code, known: dict[str, int]) -> None:
         for hole in code.relocations:
@@ -141,7 +150,7 @@ class Native:
         self.tab[N.AREA_AT] = self._first
         self.tab[N.SITE_COUNT] = self.tab[N.BLOCK_COUNT] = 0
         ctypes.memset(self._tab_at + 8 * N.BLOCKS, 0, 16 * N.BLOCK_SLOTS)
-        ctypes.memset(self._block_at + ir.JUMP_CACHE_AT, 0, 16 * ir.JUMP_CACHE)
+        ctypes.memset(self._block_at + P.JUMP_CACHE_AT, 0, 16 * P.JUMP_CACHE)
 
     # -- running
 
@@ -165,19 +174,19 @@ class Native:
         if self._ranges_stale:
             self._publish()
         reason = self._run(self._block_at, self._resume, left, self.memory.host)
-        rest = struct.unpack_from("<q", self.block, ir.BUDGET_AT)[0]
+        rest = struct.unpack_from("<q", self.block, P.BUDGET_AT)[0]
         if reason <= N.LAST_NATIVE:
             self.executed += left - rest
             return self._needed()
-        at = ir.HOST_AT if reason != N.STRUCK else runtime.FAULT_HOST
+        at = P.HOST_AT if reason != N.STRUCK else P.FAULT_HOST
         host = struct.unpack_from("<Q", self.block, at)[0] - (reason != N.STRUCK)
         self._look_up(self._tab_at, host)
         rest += self.tab[N.FOUND + 1]
         if reason == N.STRUCK:
-            registers = struct.unpack_from("<3Q", self.block, runtime.FAULT_REGISTERS)
+            registers = struct.unpack_from("<3Q", self.block, P.FAULT_REGISTERS)
             rest += self.target.struck(self.block, self.memory.host, registers)
         self.executed += left - rest
-        struct.pack_into("<Q", self.block, ir.RIP_AT, self.tab[N.FOUND])
+        struct.pack_into("<Q", self.block, P.RIP_AT, self.tab[N.FOUND])
         return self._interpreted(rest if reason == N.OUT_OF_BUDGET else 1)
 
     def _interpreted(self, count: int) -> Exit | None:
@@ -213,7 +222,7 @@ class Native:
 
     def save(self) -> None:
         """Keep the stencils that were made for the next run."""
-        if self.maker.made:
+        if "maker" in self.__dict__ and self.maker.made:
             self.store.save(self.tab, self.blob)
             self.maker.made = 0
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from tanken.engine.graph import Node
+from tanken.engine.native.places import JUMP_CACHE, JUMP_CACHE_AT, LIMIT_BITS, RIP_AT
 from tanken.engine.recorder import Event, Recording
 from tanken.isa.architecture import Place
 
 ARGUMENTS = "(ptr %S, ptr %T, i64 %B)"
-LIMIT_BITS = 44  # guest addresses below 2**44 are mapped at %T; the others fault
 BINARY = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor", "shl": "shl", "lshr": "lshr", "ashr": "ashr",
           "udiv": "udiv", "urem": "urem", "sdiv": "sdiv", "srem": "srem"}  # fmt: skip
 COMPARE = {"eq": "eq", "ult": "ult", "slt": "slt"}
@@ -24,6 +24,7 @@ LANE_CALL = {"add_sat_u": "uadd.sat", "add_sat_s": "sadd.sat", "sub_sat_u": "usu
 
 
 LANES = (8, 16, 32, 64)
+WIDE = (128, 256)
 
 
 def lane_of(node: Node, width: int) -> tuple[Node, int] | None:
@@ -60,6 +61,16 @@ def _whole(node: Node) -> int:
     return node.result
 
 
+def _is_wide(node: Node) -> bool:
+    """Whether it is made as a vector."""
+    return node.result in WIDE and node.width == node.result and node.op in ("get", "lanes", "and", "or", "xor", "select")
+
+
+def _whole_words(value: int) -> bool:
+    """Whether each 64 bits are all zeros or all ones."""
+    return all(word in (0, 0xFFFF_FFFF_FFFF_FFFF) for word in (value >> shift & 0xFFFF_FFFF_FFFF_FFFF for shift in range(0, 256, 64)))
+
+
 def _parts(node: Node) -> dict[int, Node]:
     """The terms of a tree of ORs by how far they are shifted; empty where two stand at one place."""
     found: dict[int, Node] = {}
@@ -70,7 +81,7 @@ def _parts(node: Node) -> dict[int, Node]:
             left += term.args
             continue
         offset, part = 0, term
-        if term.op == "shl" and term.args[1].op == "const":
+        if term.op == "shl" and term.width == node.width and term.args[1].op == "const":
             part, offset = term.args[0], term.args[1].extra
         if offset in found:
             return {}
@@ -83,6 +94,9 @@ class Target(Protocol):
 
     def get(self, body: Body, place: Place) -> str:
         """The name of the value that stands in `place`, as wide as the place."""
+
+    def wide(self, body: Body, place: Place) -> str:
+        """What stands in a place of 128 bits, as a vector of i64."""
 
     def put(self, body: Body, values: dict[Place, Node], live: bool) -> None:
         """Store the values into their places, in order; places that are lazy only where `live`."""
@@ -148,8 +162,8 @@ class Body:
         """An operand of `width` bits."""
         if node.op == "const":
             return str(node.extra & (1 << width) - 1)
-        if width == 128 and (half := _half(node)) is not None:
-            return self._half(node, *half)
+        if width == 128 and _half(node) is not None:
+            return self._as_integer(node, 128)
         lane = lane_of(node, width)
         if lane is not None:
             return self._extract(node, *lane, width)
@@ -163,21 +177,60 @@ class Body:
             found = self.names[node, width] = self.value(f"extractelement <{_whole(whole) // width} x i{width}> {vector}, i32 {number}")
         return found
 
-    def _half(self, node: Node, whole: Node, number: int) -> str:
-        """One of the two halves of 256 bits."""
-        found = self.names.get((node, 128))
+    def _as_integer(self, node: Node, bits: int) -> str:
+        """A wide value as one integer: where no vector operation takes it."""
+        found = self.names.get((node, bits))
         if found is None:
-            order = "<i32 2, i32 3>" if number else "<i32 0, i32 1>"
-            pair = self.value(f"shufflevector <4 x i64> {self.vector(whole, 64)}, <4 x i64> poison, <2 x i32> {order}")
-            found = self.names[node, 128] = self.value(f"bitcast <2 x i64> {pair} to i128")
+            found = self.names[node, bits] = self.value(f"bitcast <{bits // 64} x i64> {self.wide(node, bits)} to i{bits}")
         return found
+
+    def wide(self, node: Node, bits: int) -> str:
+        """128 or 256 bits as a vector of i64: registers that are stored in halves could not be loaded whole without waiting."""
+        if node.op == "const":
+            return f"<{', '.join(f'i64 {node.extra >> 64 * n & 0xFFFF_FFFF_FFFF_FFFF}' for n in range(bits // 64))}>"
+        found = self.names.get((node, bits, "wide"))
+        if found is None:
+            found = self.names[node, bits, "wide"] = self._wide(node, bits) or self._from_integer(node, bits)
+        return found
+
+    def _from_integer(self, node: Node, bits: int) -> str:
+        if node.result <= 64:
+            return self.value(f"insertelement <{bits // 64} x i64> zeroinitializer, i64 {self.use(node, 64)}, i32 0")
+        name = self.names.get(node)
+        if name is None:
+            name = self.names[node] = self._make(node)
+        return self.value(f"bitcast i{bits} {self.fit(name, node.result, bits)} to <{bits // 64} x i64>")
+
+    def _wide(self, node: Node, bits: int) -> str | None:
+        """What is a vector from the beginning, None for the rest."""
+        if bits == 128 and (half := _half(node)) is not None:
+            order = "<i32 2, i32 3>" if half[1] else "<i32 0, i32 1>"
+            return self.value(f"shufflevector <4 x i64> {self.wide(half[0], 256)}, <4 x i64> poison, <2 x i32> {order}")
+        if not _is_wide(node) or node.result != bits:
+            return None
+        kind = f"<{bits // 64} x i64>"
+        if node.op == "get":
+            return self.target.wide(self, node.extra)
+        if node.op == "lanes":
+            return self._lanes(node)
+        if node.op == "or" and (joined := self._join(node)) is not None:
+            return joined
+        if node.op == "select":
+            condition, then, other = node.args
+            return self.value(f"select i1 {self.use(condition, 1)}, {kind} {self.wide(then, bits)}, {kind} {self.wide(other, bits)}")
+        if any(arg.op == "const" and not _whole_words(arg.extra) for arg in node.args):
+            return None  # a constant that would stand elsewhere
+        return self.value(f"{node.op} {kind} {', '.join(self.wide(arg, bits) for arg in node.args)}")
 
     def vector(self, whole: Node, lane: int) -> str:
         """A wide value as lanes."""
+        if lane == 64:
+            return self.wide(whole, _whole(whole))
         found = self.names.get((whole, lane, "vector"))
         if found is None:
             bits = _whole(whole)
-            found = self.names[whole, lane, "vector"] = self.value(f"bitcast i{bits} {self.use(whole, bits)} to <{bits // lane} x i{lane}>")
+            found = self.value(f"bitcast <{bits // 64} x i64> {self.wide(whole, bits)} to <{bits // lane} x i{lane}>")
+            self.names[whole, lane, "vector"] = found
         return found
 
     def fit(self, name: str, have: int, want: int) -> str:
@@ -188,6 +241,8 @@ class Body:
     def name(self, node: Node) -> str:
         found = self.names.get(node)
         if found is None:
+            if (node, node.result, "wide") in self.names or _is_wide(node):
+                return self._as_integer(node, node.result)
             found = self.names[node] = self._make(node)
         return found
 
@@ -197,7 +252,7 @@ class Body:
             return self.target.get(self, node.extra)
         if op == "hole":
             return self._hole(node.extra, r)
-        if op == "lanes":
+        if op == "lanes":  # of 64 bits
             return self._lanes(node)
         if op == "not":
             return self.value(f"xor i1 {self.use(node.args[0], 1)}, true")
@@ -229,19 +284,23 @@ class Body:
         return self.value(f"{BINARY[op]} i{w} {a}, {b}")
 
     def _join(self, node: Node) -> str | None:
-        """Lanes put side by side, as the insertions that LLVM makes shuffles of."""
+        """Lanes put side by side, as the insertions that LLVM makes shuffles of: a vector of i64, or i64."""
         parts = _parts(node)
         lane = min((offset for offset in parts if offset), default=0)
         if node.width == 256 and parts.keys() == {0, 128} and all(part.bound <= 128 for part in parts.values()):
-            low, high = (self.value(f"bitcast i128 {self.use(parts[offset], 128)} to <2 x i64>") for offset in (0, 128))
-            whole = self.value(f"shufflevector <2 x i64> {low}, <2 x i64> {high}, <4 x i32> <i32 0, i32 1, i32 2, i32 3>")
-            return self.value(f"bitcast <4 x i64> {whole} to i256")
+            low, high = (self.wide(parts[offset], 128) for offset in (0, 128))
+            return self.value(f"shufflevector <2 x i64> {low}, <2 x i64> {high}, <4 x i32> <i32 0, i32 1, i32 2, i32 3>")
         if lane not in LANES or node.width % lane or len(parts) < 2 or any(offset % lane or part.bound > lane for offset, part in parts.items()):
             return None
         kind, result = f"<{node.width // lane} x i{lane}>", "zeroinitializer"
         for offset, part in sorted(parts.items()):
             result = self.value(f"insertelement {kind} {result}, i{lane} {self.use(part, lane)}, i32 {offset // lane}")
-        return self.value(f"bitcast {kind} {result} to i{node.width}")
+        return self._whole_of(result, kind, node.width)
+
+    def _whole_of(self, lanes: str, kind: str, bits: int) -> str:
+        """A vector of lanes as `wide` has it; 64 bits as an integer."""
+        to = "i64" if bits == 64 else f"<{bits // 64} x i64>"
+        return lanes if kind == to else self.value(f"bitcast {kind} {lanes} to {to}")
 
     def _unary(self, op: str, w: int, r: int, argument: Node) -> str:
         a, two = self.use(argument, w), op in ("ctz", "clz")
@@ -295,8 +354,17 @@ class Body:
         operation, lane = node.extra
         whole, count = node.width, node.width // node.extra[1]
         kind = f"<{count} x i{lane}>"
-        a, b = (self.vector(arg, lane) if _whole(arg) == whole else self.value(f"bitcast i{whole} {self.use(arg, whole)} to {kind}") for arg in node.args)
-        return self.value(f"bitcast {kind} {self._lane_result(operation, lane, count, kind, a, b)} to i{whole}")
+        a, b = (self._lanes_of(arg, whole, lane) for arg in node.args)
+        return self._whole_of(self._lane_result(operation, lane, count, kind, a, b), kind, whole)
+
+    def _lanes_of(self, node: Node, bits: int, lane: int) -> str:
+        """An operand of an operation on lanes, whose value may be narrower."""
+        if bits == 64:
+            return self.value(f"bitcast i64 {self.use(node, 64)} to <{64 // lane} x i{lane}>")
+        if _whole(node) == bits:
+            return self.vector(node, lane)
+        kind = f"<{bits // lane} x i{lane}>"
+        return self.wide(node, bits) if lane == 64 else self.value(f"bitcast <{bits // 64} x i64> {self.wide(node, bits)} to {kind}")
 
     def _lane_result(self, operation: str, lane: int, count: int, kind: str, a: str, b: str) -> str:
         if operation in LANE_PLAIN:
@@ -353,12 +421,12 @@ class Body:
         self.line(f"br i1 {condition}, label {inside}, label {on}")
         self.begin(inside)
         self._group(events)
+        results = [(node, self.use(node, node.result)) for event in events for node in event.results]
         last = self.label()
         self.line(f"br label {last}")
         self.begin(last)
         self.line(f"br label {on}")
         self.begin(on)
-        results = [(node, self.names[node]) for event in events for node in event.results]
         self.names, self.checked = before, checked
         for node, name in results:
             self.names[node] = self.value(f"phi i{node.result} [ 0, {here} ], [ {name}, {last} ]")
@@ -366,14 +434,18 @@ class Body:
     def _event(self, event: Event) -> int:
         if event.kind == "load":
             pointer, bits = self.pointer(event.nodes[0]), event.extra * 8
-            kind = f"<{bits // 64} x i64>" if bits % 128 == 0 else f"i{bits}"
+            wide = bits in WIDE
+            kind, node = f"<{bits // 64} x i64>" if wide else f"i{bits}", event.results[0]
             value = self.value(f"load volatile {kind}, ptr {pointer}, align 1")  # it faults even where nobody wants the value
-            self.names[event.results[0]] = value if kind[0] == "i" else self.value(f"bitcast {kind} {value} to i{bits}")
+            self.names[(node, bits, "wide") if wide else node] = value
         elif event.kind == "store":
             address, data = event.nodes
             bits = event.extra * 8
-            value = self.use(data, bits)
-            self.line(f"store i{bits} {value}, ptr {self.pointer(address)}, align 1")
+            if bits in WIDE:
+                kind, value = f"<{bits // 64} x i64>", self.wide(data, bits)
+            else:
+                kind, value = f"i{bits}", self.use(data, bits)
+            self.line(f"store {kind} {value}, ptr {self.pointer(address)}, align 1")
         else:
             assert event.kind == "fault", event.kind
             self.leave_if(self.use(event.nodes[0], 1))
@@ -423,11 +495,6 @@ class Body:
         self.begin(hit)
         code = self.value(f"load ptr, ptr {self.value(f'getelementptr i8, ptr {entry}, i64 8')}")
         self.tail(code)
-
-
-# Of the state block: what engines share whatever the instruction set.
-RIP_AT, BUDGET_AT, REASON_AT, HOST_AT = 136, 144, 152, 160
-JUMP_CACHE, JUMP_CACHE_AT = 4096, 8192
 
 
 def function(name: str, body: Body) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 from tanken.engine.graph import Node
 from tanken.engine.native import ir
-from tanken.engine.native.assemble import SYMBOLS, Code, UnfitError, assemble, compile_functions
+from tanken.engine.native.assemble import SYMBOLS, UnfitError, assemble, compile_functions
+from tanken.engine.native.holes import Code
 from tanken.engine.native.recording import StencilRecorder
 from tanken.engine.recorder import Recording, Unrecordable
 

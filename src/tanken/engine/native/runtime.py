@@ -6,11 +6,20 @@ that only this process knows as holes.
 
 from __future__ import annotations
 
-from tanken.engine.native.assemble import Code, assemble
-
-# Of the state block, beside those in `ir`.
-MXCSR, HOST_MXCSR, SAVED_STACK, ANSWER, ANSWER_ARGUMENTS = 168, 172, 248, 1024, 1032  # the arguments: six words
-FAULT_ADDRESS, FAULT_SIGNAL, FAULT_CODE, FAULT_HOST, FAULT_REGISTERS = 216, 224, 232, 240, 1536  # rdi rsi rcx
+from tanken.engine.native.assemble import assemble
+from tanken.engine.native.holes import Code
+from tanken.engine.native.places import (
+    ANSWER,
+    ANSWER_ARGUMENTS,
+    FAULT_ADDRESS,
+    FAULT_CODE,
+    FAULT_HOST,
+    FAULT_REGISTERS,
+    FAULT_SIGNAL,
+    HOST_MXCSR,
+    MXCSR,
+    SAVED_STACK,
+)
 
 RUN = """
  .globl run

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from tanken.engine.memory import EXEC, FETCH, OFFSET, PAGE, READABLE, SHIFT, WRITE, AddressSpace
 from tanken.engine.native import host as H
-from tanken.engine.native.ir import LIMIT_BITS
+from tanken.engine.native.places import LIMIT_BITS
 
 LIMIT = 1 << LIMIT_BITS
 GUARD = 1 << 16  # bytes behind the limit that no access reaches over

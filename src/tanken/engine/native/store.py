@@ -19,8 +19,7 @@ from typing import Any
 import tanken
 from tanken.base import cache, native
 from tanken.engine.native import host as H
-from tanken.engine.native import runtime
-from tanken.engine.native.assemble import Code, Relocation, compile_image
+from tanken.engine.native.holes import Code, Relocation
 
 SIGNATURES = {"answer": "iIIIBBB", "look_up": "iIi", "forget": "iIBii", "enter_key": "iIiiii"}
 ENGINE = ("engine/native", "engine/graph.py", "engine/recorder.py", "engine/operations.py", "isa/architecture.py")
@@ -68,6 +67,8 @@ class Store:
         name, *uses = self.target.translator
         module = native.twin(name, *uses)
         assert module is not None, "the caller asks native.available first"
+        from tanken.engine.native.assemble import compile_image  # LLVM is loaded only for what is not there
+
         data, offsets = compile_image(*native.c_functions(module, SIGNATURES))
         head = json.dumps(offsets).encode()
         _write(path, struct.pack("<I", len(head)) + head + data)
@@ -80,6 +81,8 @@ class Store:
             return {name: Code(bytes.fromhex(code), tuple(Relocation(*hole) for hole in holes)) for name, (code, holes) in found.items()}
         except (OSError, ValueError, TypeError):
             pass
+        from tanken.engine.native import runtime
+
         N = self.N
         called = (N.LINK, N.STALE, N.OUT_OF_BUDGET, N.SLOW, N.PYTHON)
         codes = runtime.assembled(N.LAST_NATIVE, called, N.DISPATCH, N.STRUCK)

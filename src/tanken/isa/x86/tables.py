@@ -52,10 +52,10 @@ class Form(NamedTuple):
     operands: tuple[OperandCode, ...]
 
 
-def understand(rows: Sequence[MapRow], name: str) -> list[Form]:
-    """The forms of `rows`; raises InputError naming the line of `name` with a selector or operand that does not exist."""
+def understand(rows: Sequence[MapRow], name: str, first: int = 1) -> list[Form]:
+    """The forms of `rows`, numbered from `first`; raises InputError naming the line of `name` with a selector or operand that does not exist."""
     forms = []
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(rows, first):
         where = f"{name}:{row.line}"
         try:
             base = L.MAPS.index(row.section) * 256

@@ -12,7 +12,7 @@ from typing import Any, overload
 
 from tanken.isa.architecture import Place
 from tanken.isa.x86.native.tables import JUMP_CACHE, JUMP_CACHE_AT
-from tanken.isa.x86.state import State
+from tanken.isa.x86.state import AF, CF, OF, PF, SF, ZF, State
 
 FLAGS, DIRECTION = 128, 130
 RIP, MXCSR, HOST_MXCSR = 136, 168, 172
@@ -23,6 +23,7 @@ ST, VECTORS, VECTOR_STRIDE = 256, 512, 32
 FPU_OPCODE, FPU_CS, FPU_DS, FPU_IP, FPU_DP, ENTROPY = 1104, 1106, 1108, 1112, 1120, 1128
 SIZE = JUMP_CACHE_AT + JUMP_CACHE * 16
 
+STATUS = (CF, PF, AF, ZF, SF, OF)
 FLAG_BIT = {"of": 0, "cf": 8, "pf": 10, "af": 12, "zf": 14, "sf": 15}
 SCALARS = {"fs_base": (FS_BASE, 64), "gs_base": (GS_BASE, 64), "system_flags": (SYSTEM_FLAGS, 32), "mxcsr": (MXCSR, 32), "df": (DIRECTION, 8),
            "fpu_opcode": (FPU_OPCODE, 16), "fpu_cs": (FPU_CS, 16), "fpu_ds": (FPU_DS, 16), "fpu_ip": (FPU_IP, 64), "fpu_dp": (FPU_DP, 64),

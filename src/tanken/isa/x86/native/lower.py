@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 from tanken.isa.architecture import Place
 from tanken.isa.x86.native import block as B
+from tanken.isa.x86.native.block import STATUS
 from tanken.isa.x86.native.floats import RELATION, SCALAR, Operation
 from tanken.isa.x86.native.template import FIELDS
 from tanken.isa.x86.state import AF, CF, MXCSR, OF, PF, SF, ZF
 
-FLAGS = (CF, PF, AF, ZF, SF, OF)
 LETTER = {8: "b", 16: "w", 32: "l", 64: "q"}
 Node = Any  # a node of the engine's graph
 Event = Any
@@ -35,6 +35,7 @@ class Body(Protocol):
     def value(self, text: str) -> str: ...
     def line(self, text: str) -> None: ...
     def use(self, node: Node, width: int) -> str: ...
+    def wide(self, node: Node, bits: int) -> str: ...
     def fit(self, name: str, have: int, want: int) -> str: ...
 
     names: dict[Node, str]
@@ -59,7 +60,7 @@ class Lowering:
 
     def get(self, body: Body, place: Place) -> str:
         """What stands in `place`."""
-        if place in FLAGS:
+        if place in STATUS:
             bit = B.FLAG_BIT[place.field]
             at = body.value(f"getelementptr i8, ptr %S, i64 {B.FLAGS + bit // 8}")
             byte = body.value(f"load i8, ptr {at}")
@@ -72,10 +73,14 @@ class Lowering:
         aligned = ", align 16" if place.field in ("xmm", "upper") else ""
         return body.fit(body.value(f"load i{bits}, ptr {self._pointer(body, place)}{aligned}"), bits, place.width)
 
+    def wide(self, body: Body, place: Place) -> str:
+        """What stands in a vector register's half, as a vector of i64."""
+        return body.value(f"load <2 x i64>, ptr {self._pointer(body, place)}, align 16")
+
     def put(self, body: Body, values: dict[Place, Node], live: bool) -> None:
         """Store all values; the status flags only where `live`."""
-        flags = {place: node for place, node in values.items() if place in FLAGS and not self._same(place, node)}
-        ready = [(place, self._value(body, place, node)) for place, node in values.items() if place not in FLAGS and not self._same(place, node)]
+        flags = {place: node for place, node in values.items() if place in STATUS and not self._same(place, node)}
+        ready = [(place, self._value(body, place, node)) for place, node in values.items() if place not in STATUS and not self._same(place, node)]
         word = self._flag_word(body, flags) if flags and live else None
         for place, (text, bits, more) in ready:
             if place is MXCSR:
@@ -83,8 +88,8 @@ class Lowering:
                 body.line(f"store i32 {text}, ptr {at}")
                 body.line(f'call void asm sideeffect "ldmxcsr ($0)", "r,~{{memory}}"(ptr {at})')
                 continue
-            aligned = ", align 16" if place.field in ("xmm", "upper") and bits == 128 else ", align 1"
-            body.line(f"store i{bits} {text}, ptr {self._pointer(body, place, more)}{aligned}")
+            aligned = ", align 16" if bits == 128 else ", align 1"
+            body.line(f"store {'<2 x i64>' if bits == 128 else f'i{bits}'} {text}, ptr {self._pointer(body, place, more)}{aligned}")
         if word is not None:
             body.line(f"store i16 {word}, ptr {body.value(f'getelementptr i8, ptr %S, i64 {B.FLAGS}')}")
 
@@ -105,6 +110,8 @@ class Lowering:
                 if hole == 0xFF00 and piece.op == "shl" and piece.args[1].constant == 8 and piece.args[0].bound <= 8:
                     return body.use(piece.args[0], 8), 8, 1
         bits = place.width if place.index is not None else B.where(place)[1]
+        if bits == 128:
+            return body.wide(node, 128), bits, 0
         return body.fit(body.use(node, place.width), place.width, bits), bits, 0
 
     # -- flags
@@ -127,7 +134,7 @@ class Lowering:
                 wide = body.value(f"zext i1 {body.use(node, 1)} to i16")
                 bit = body.value(f"shl i16 {wide}, {B.FLAG_BIT[place.field]}")
                 word = bit if word == "0" else body.value(f"or i16 {word}, {bit}")
-        kept = sum(1 << B.FLAG_BIT[place.field] for place in FLAGS if place not in flags)
+        kept = sum(1 << B.FLAG_BIT[place.field] for place in STATUS if place not in flags)
         if found is not None and found[0] == "logic":
             word = body.value(f"and i16 {word}, {~(1 << B.FLAG_BIT['af']) & 0xFFFF}")
         if kept:
@@ -252,7 +259,9 @@ class Lowering:
     def _packed(self, body: Body, operation: Operation, vectors: list[Node], results: list[Node]) -> None:
         count, kind = len(results), f"<{len(results)} x {operation.kind}>"
         bits = count * operation.lane
-        operands = [f"{kind} {body.value(f'bitcast i{bits} {body.use(vector, bits)} to {kind}')}" for vector in vectors]
+        whole = f"<{bits // 64} x i64>" if bits > 64 else "i64"
+        values = [body.wide(vector, bits) if bits > 64 else body.use(vector, 64) for vector in vectors]
+        operands = [f"{kind} {body.value(f'bitcast {whole} {value} to {kind}')}" for value in values]
         result = body.value(f'call {kind} asm sideeffect "{operation.packed}", "{operation.constraints}"({", ".join(operands)})')
         lanes = body.value(f"bitcast {kind} {result} to <{count} x i{operation.lane}>")
         for number, node in enumerate(results):

@@ -13,9 +13,8 @@ from tanken.isa.x86 import layout as L
 from tanken.isa.x86 import rows
 from tanken.isa.x86.inst import Immediate, Inst, decode
 from tanken.isa.x86.kernels import DECODER
-from tanken.isa.x86.native import block, floats, repeated, tables
+from tanken.isa.x86.native import block, tables
 from tanken.isa.x86.native import template as P
-from tanken.isa.x86.native.lower import FLAGS, Lowering
 from tanken.isa.x86.processor import Processor
 from tanken.isa.x86.semantics import find
 from tanken.isa.x86.semantics.flags import CONDITIONS
@@ -31,7 +30,7 @@ class X86:
     """The target."""
 
     tables = tables
-    flags = FLAGS
+    flags = block.STATUS
     fields = frozenset(P.FIELDS)
     block_size = block.SIZE
     translator = ("tanken.isa.x86.native.translate", *DECODER)
@@ -49,7 +48,12 @@ class X86:
 
     push = staticmethod(block.push)
     pull = staticmethod(block.pull)
-    known_call = staticmethod(floats.known)
+
+    def known_call(self, function: str, operands: tuple[Any, ...]) -> tuple[str, tuple[int, ...]] | None:
+        """See the recorder's `NativeCalls`."""
+        from tanken.isa.x86.native import floats
+
+        return floats.known(function, operands)
 
     def decode(self, code: bytes, address: int) -> Inst:
         return decode(code, address)
@@ -95,14 +99,22 @@ class X86:
         """Whether the immediate is a 1 that no byte holds."""
         return inst.form is not None and any(operand.source == L.O_ONE for operand in inst.form.operands)
 
-    def lowering(self, graph: Any, known: int) -> Lowering:
+    def lowering(self, graph: Any, known: int) -> Any:
+        from tanken.isa.x86.native.lower import Lowering
+
         return Lowering(graph, bool(known & P.CONCRETE))
 
     def special(self, inst: Inst) -> str | None:
         """The assembler text of what the host does better than a recording: repeated copying and filling."""
+        from tanken.isa.x86.native import repeated
+
         return repeated.text(inst)
 
-    struck = staticmethod(repeated.struck)
+    def struck(self, block: memoryview, guest: int, registers: tuple[int, int, int]) -> int:
+        """A fault came; see `repeated.struck`."""
+        from tanken.isa.x86.native import repeated
+
+        return repeated.struck(block, guest, registers)
 
     def fuses(self, inst: Inst) -> bool:
         """Whether a conditional branch may be joined to it."""

@@ -1,0 +1,12 @@
+"""Where the native engine keeps what it shares with guest code: offsets into the state block, whatever the instruction set.
+
+Our own; registers and flags of an instruction set stand in its own part of the block.
+"""
+
+from __future__ import annotations
+
+LIMIT_BITS = 44  # guest addresses below 2**44 are mapped directly; the others fault
+RIP_AT, BUDGET_AT, REASON_AT, HOST_AT = 136, 144, 152, 160
+MXCSR, HOST_MXCSR, SAVED_STACK, ANSWER, ANSWER_ARGUMENTS = 168, 172, 248, 1024, 1032  # the arguments: six words
+FAULT_ADDRESS, FAULT_SIGNAL, FAULT_CODE, FAULT_HOST, FAULT_REGISTERS = 216, 224, 232, 240, 1536  # rdi rsi rcx
+JUMP_CACHE, JUMP_CACHE_AT = 4096, 8192  # pairs of guest address and code
