@@ -17,7 +17,7 @@ from tanken.base.errors import UsageError
 from tanken.telnet import codes as c
 from tanken.telnet import profile, pty_server, srp
 from tanken.telnet.events import Command, Event, Suboption, Synch
-from tanken.telnet.stream import Server
+from tanken.telnet.serving import Server
 
 
 async def echo(session: telnet.Session) -> None:
@@ -229,7 +229,7 @@ def test_pseudo_terminal() -> None:
             assert b"30 100" in before and b"\nbad" not in before
             session.resize(90, 20)
             await session.write("stty size\r")
-            await session.expect("20 90\r\n> ", timeout=20)  # the prompt, too: cat's echo could come before it
+            await session.expect(r"20 90\r\n> ", timeout=20)
             await session.write("cat\r")
             await session.expect("cat\r\n", timeout=20)
             await session.write("half a li")
@@ -268,5 +268,58 @@ def test_the_program_ends_with_its_session() -> None:
                     return
                 await asyncio.sleep(0.05)
             raise AssertionError("still there")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+def test_what_was_sent_last_arrives_although_not_all_was_read(blocking: bool) -> None:
+    """A socket closed with unread octets in it is reset, and the reset overtakes what was sent."""
+    last = b"the end\r\n" * 20000
+
+    async def deaf(session: telnet.Session) -> None:
+        await session.write("go\r\n")
+        await asyncio.sleep(0.3)
+        await session.write(last)
+
+    def deaf_too(session: telnet.blocking.Session) -> None:
+        session.write("go\r\n")
+        time.sleep(0.3)
+        session.write(last)
+
+    def peer(port: int) -> bytes:
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            got = b""
+            while b"go\r\n" not in got:
+                got += sock.recv(100)
+            sock.settimeout(0.1)
+            try:
+                sock.sendall(bytes(4 << 20))  # more than the server reads ahead
+            except TimeoutError:
+                pass
+            sock.settimeout(10)
+            time.sleep(0.6)
+            while data := sock.recv(65536):
+                got += data
+            return got[-len(last) :]
+
+    async def main() -> None:
+        if blocking:
+            listening, _ = telnet.blocking.serve(deaf_too)
+            with listening:
+                assert await asyncio.to_thread(peer, listening.getsockname()[1]) == last
+        else:
+            async with await telnet.serve(deaf) as server:
+                assert await asyncio.to_thread(peer, server.port) == last
+
+    asyncio.run(main())
+
+
+def test_a_server_that_is_full_says_so() -> None:
+    async def main() -> None:
+        async with await telnet.serve(echo, most=1) as server, telnet.connect("127.0.0.1", server.port) as first:
+            await first.read_until("hello\n")
+            async with telnet.connect("127.0.0.1", server.port) as second:
+                assert b"too many sessions" in await second.read_all()
 
     asyncio.run(main())
