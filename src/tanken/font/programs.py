@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tanken.base.records import Record
+from tanken.font.engines import RULES, Judge
 from tanken.font.face import Face
 from tanken.font.limits import PROFILES, RUN, SPECIFICATION, Limits, for_format
 from tanken.font.problems import ERROR, NOTE, WARNING, Problem
@@ -17,12 +19,19 @@ from tanken.font.verifier import OPEN, REFUSED, SAFE, Bound, Proof
 from tanken.isa.charstring import faults, kernel
 from tanken.isa.charstring.decode import token_at
 from tanken.isa.charstring.machine import Machine
-from tanken.isa.charstring.proof import COMPUTED, FAILS, S_END, S_FAULT, S_FAULT_AT, S_FLAGS, UNKNOWN
+from tanken.isa.charstring.proof import COMPUTED, COMPUTED_CALL, ENDS, FAILS, S_END, S_FAULT, S_FAULT_AT, S_FLAGS, UNKNOWN
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SHOWN = 10  # findings of one rule; what more there are is counted
 RUNNABLE = 20_000  # operators within which the machine is run for the place of a fault
+JUDGED = 1_000  # glyphs that are run as each engine would
+# what an engine may take in another way than the specification
+STRANGE = kernel.NO_END | kernel.SURPLUS | kernel.ARITHMETIC | kernel.NO_MOVETO | COMPUTED | COMPUTED_CALL
 LEVELS = {"no-moveto": WARNING, "no-end": WARNING, "surplus": WARNING, "arithmetic": WARNING, "after-endchar": WARNING, "random": WARNING,
-          "get-unset": WARNING, "undefined-arithmetic": WARNING, "computed-place": WARNING}  # fmt: skip
+          "get-unset": WARNING, "undefined-arithmetic": WARNING, "computed-place": WARNING, "computed-call": WARNING}  # fmt: skip
 EXCESS = (("stack", "stack-overflow"), ("nesting", "call-depth"), ("hints", "hint-overflow"), ("steps", "cost"), ("points", "points"))
 
 
@@ -48,15 +57,7 @@ def verdicts(face: Face, proof: Proof, faulted: Sequence[tuple[int, int, int]], 
 def _verdict(face: Face, proof: Proof, limits: Limits, faulted: Sequence[tuple[int, int, int]], problems: Sequence[Problem]) -> Verdict:
     import numpy as np
 
-    refused, unknown = proof.refused(limits, False), proof.glyphs[:, S_END] == UNKNOWN
-    reasons: dict[int, str] = {}
-    fails = np.flatnonzero(proof.glyphs[:, S_END] == FAILS)
-    rows = [(gid, *proof.glyphs[gid, [S_FAULT, S_FAULT_AT]].tolist()) for gid in fails.tolist()]
-    for gid, fault, at in [*rows, *faulted]:
-        forgiven = _forgives(face, limits, fault, at)
-        reasons.setdefault(gid, ("goes on past: " if forgiven else "") + faults.sentence(fault))
-        (unknown if forgiven else refused)[gid] = True
-    unknown &= ~refused
+    refused, unknown, reasons = judged(face, proof, limits, faulted)
     first = next(iter(np.flatnonzero(refused if refused.any() else unknown).tolist()), -1)
     reason = reasons.get(first) or (proof.bound(first, limits).reason if first >= 0 else "")
     whole = next((problem for problem in problems if problem.rule in limits.refuses), None)
@@ -66,11 +67,32 @@ def _verdict(face: Face, proof: Proof, limits: Limits, faulted: Sequence[tuple[i
     return Verdict(limits.name, verdict, int((~refused & ~unknown).sum()), int(refused.sum()), int(unknown.sum()), first, reason)
 
 
-def _forgives(face: Face, limits: Limits, fault: int, at: int) -> bool:
-    rule = faults.name(fault)
-    if rule == "stack-underflow" and limits.forgives_underflow and at < len(face.cff.data):
-        return token_at(face.cff.data, at, len(face.cff.data), 0, face.cff.is_cff2).mnemonic in limits.forgives_underflow
-    return rule in limits.forgives
+def judged(face: Face, proof: Proof, limits: Limits, faulted: Sequence[tuple[int, int, int]]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], dict[int, str]]:
+    """Which glyphs a profile refuses, of which it is unknown, and the reasons.
+
+    What breaks the specification is refused by it, and run as the engine would run it by the profile of an engine, `JUDGED` glyphs at most.
+    """
+    import numpy as np
+
+    g, reasons = proof.glyphs, dict[int, str]()
+    refused, unknown = proof.refused(limits, False), g[:, S_END] == UNKNOWN
+    wrong = {**{gid: int(g[gid, S_FAULT]) for gid in np.flatnonzero(g[:, S_END] == FAILS).tolist()}, **{gid: fault for gid, fault, _ in faulted}}
+    rules = RULES.get(limits.name)
+    if rules is None:
+        for gid, fault in wrong.items():
+            refused[gid], reasons[gid] = True, faults.sentence(fault)
+        return refused, unknown & ~refused, reasons
+    strange = (g[:, S_FLAGS] & STRANGE != 0) | (g[:, S_END] != ENDS)
+    strange[list(wrong)] = True
+    program, numbers = face.lazy_program(), limits.numbers()
+    numbers[kernel.MAX_STEPS] = min(numbers[kernel.MAX_STEPS], RUNNABLE)
+    for count, gid in enumerate(np.flatnonzero(strange & ~refused).tolist()):
+        judge = Judge(program, gid, numbers, rules)
+        accepts = judge.accepts() if count < JUDGED else None
+        refused[gid], unknown[gid] = accepts is False, accepts is None
+        if not accepts:
+            reasons[gid] = faults.sentence(judge.fault or int(g[gid, S_FAULT]))
+    return refused, unknown, reasons
 
 
 def _machine(face: Face, program: Program, gid: int) -> Machine:

@@ -1,7 +1,7 @@
 """The static verifier: what every glyph of a font needs at most, proved without running it, in time linear in the file.
 
 The proof is `isa.charstring.proof`; limits are those of `limits`. A verdict is *safe* (proved to end within the limits), *refused*
-(a fault or more than a limit allows, with where) or *unknown* (data decide which subroutine is called).
+(a fault or more than a limit allows, with where) or *unknown* (a number that differs from run to run decides which subroutine is called).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tanken.base import native
 from tanken.base.records import Record
+from tanken.font import settled
 from tanken.font.limits import RUN, Limits
 from tanken.font.program import Program, compiled, listed
 from tanken.isa.charstring import faults, kernel, proof
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 MODULE, KERNEL = "tanken.isa.charstring.proof", "tanken.isa.charstring.kernel"
 SAFE, REFUSED, OPEN = "safe", "refused", "unknown"
 WORK = 128  # bytes read for each byte of the file before the verifier gives up: 97 hint counts, and some
+RUNS = 64  # operators run for each byte of the file, over all glyphs that the proof leaves open
 MAX_SLOTS = 4_000_000  # subroutines times contexts: more are not proved, but called unknown
 MAX_FRAMES = 400_000
 
@@ -122,6 +124,7 @@ class Proof:
         else:
             self._run(first, self.last, False)
             self._composites()
+            settled.settle(self.program, self.glyphs, first, RUNS * len(program.data) + 20_000)
 
     def _zeros(self, count: int) -> Any:
         import numpy as np

@@ -177,8 +177,8 @@ def test_mutated_files_are_classified_and_never_fall() -> None:
 
 def test_programs_mutated_and_proved() -> None:
     """No mutant that is proved safe exceeds its bound: `python -m tests.oracle.mutants` runs a million."""
-    tally, found = mutants.campaign(20_000, 3)
-    assert found == [] and tally["safe"] > 20_000 and tally["refused"] > 5_000
+    tally, found = mutants.campaign(8_000, 3)
+    assert found == [] and tally["safe"] > 8_000 and tally["refused"] > 2_000 and tally["unknown"] <= 0.001 * tally["glyphs"]
 
 
 def test_profiles_have_every_engine() -> None:

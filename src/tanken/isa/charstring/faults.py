@@ -32,7 +32,7 @@ from tanken.isa.charstring.kernel import (
     UNDERFLOW,
     UNSET,
 )  # fmt: skip
-from tanken.isa.charstring.proof import COMPUTED, DATA_BLEND, DATA_SUBR, RECURSION, TOO_DEEP
+from tanken.isa.charstring.proof import COMPUTED, COMPUTED_CALL, DATA_BLEND, DATA_SUBR, RECURSION, TOO_DEEP
 
 # fault: a name for rules, what happened, what to do
 FAULTS: dict[int, tuple[str, str, str]] = {
@@ -70,6 +70,7 @@ FLAGS: dict[int, tuple[str, str]] = {
     UNSET: ("get-unset", "get from a place that nothing was put to"),
     DIVIDED: ("undefined-arithmetic", "a division by zero or the root of a negative number"),
     COMPUTED: ("computed-place", "a place, index or count that is computed"),
+    COMPUTED_CALL: ("computed-call", "a subroutine's number, or a part of a seac, that is computed or pushed by a caller: its bound is that of a run"),
 }
 
 

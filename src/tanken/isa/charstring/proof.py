@@ -39,6 +39,8 @@ from tanken.isa.charstring.kernel import (
 RECURSION, DATA_SUBR, DATA_BLEND, TOO_DEEP = 32, 33, 34, 35
 # a flag of its own: an index, a count or a place that is computed, so that a fault is possible
 COMPUTED = 256
+# another: the number of a subroutine, a blend or a part of a seac came from elsewhere, so that only a run could tell
+COMPUTED_CALL = 512
 HUGE = 1 << 60
 MAX_HINTS = 96
 # how a body ends
