@@ -7,7 +7,6 @@ import json
 import os
 import random
 import time
-import zlib
 from dataclasses import replace
 from itertools import count
 
@@ -15,8 +14,8 @@ import pytest
 from tests.oracle import mutants
 from tests.parts.font import fonts
 
-from tanken.base.errors import InputError, TankenError, UnsupportedError, UsageError
-from tanken.font import builder, check, hostile, pdf, programs, sarif, unsafe
+from tanken.base.errors import TankenError, UsageError
+from tanken.font import builder, check, hostile, programs, sarif, unsafe
 from tanken.font.face import FontFile
 from tanken.font.layouts import layout
 from tanken.font.problems import Problem
@@ -119,33 +118,6 @@ def test_sarif_names_rule_place_and_glyph() -> None:
     place = result["locations"][0]
     assert place["physicalLocation"]["artifactLocation"]["uri"] == "a.otf" and place["physicalLocation"]["region"]["byteOffset"] > 0
     assert place["logicalLocations"][0]["fullyQualifiedName"] == "gid:1"
-
-
-def document(*streams: bytes) -> bytes:
-    return b"%PDF-1.7\n" + b"".join(b"%d 0 obj\n<<%s\nendobj\n" % (i, one) for i, one in enumerate(streams, 5)) + b"trailer << >>\n%%EOF"
-
-
-def stream(head: bytes, data: bytes, length: bytes | None = None) -> bytes:
-    return head + b" /Length " + (b"%d" % len(data) if length is None else length) + b" >>\nstream\r\n" + data + b"\nendstream"
-
-
-def test_fonts_of_a_pdf() -> None:
-    import base64
-
-    table = hostile.make("recursion", bare=True)
-    data = document(
-        b"/Type /Page >>", stream(b"/Subtype /Type1C /Filter /FlateDecode", zlib.compress(table)), stream(b"/Subtype/CIDFontType0C", table, b"9 0 R"),
-        stream(b"/Filter [/ASCII85Decode /FlateDecode] /Subtype /OpenType", base64.a85encode(zlib.compress(table)) + b"~>"),
-        stream(b"/Subtype /Type1C /Filter /ASCIIHexDecode", table.hex().encode() + b">"), stream(b"/Subtype /Image", b"abc"),
-    )  # fmt: skip
-    found = list(pdf.fonts(data, "x.pdf"))
-    assert [(one.number, one.subtype) for one in found] == [(6, "Type1C"), (7, "CIDFontType0C"), (8, "OpenType"), (9, "Type1C")]
-    assert all(one.data.rstrip(b"\n") == table.rstrip(b"\n") for one in found)
-    for bad, error in ((document(b"/Encrypt 3 0 R >>"), UnsupportedError), (b"no", InputError),
-                       (document(stream(b"/Subtype /Type1C /Filter /FlateDecode", b"zz")), InputError),
-                       (document(stream(b"/Subtype /Type1C /Filter /LZWDecode", b"zz")), UnsupportedError)):  # fmt: skip
-        with pytest.raises(error):
-            list(pdf.fonts(bad, "x.pdf"))
 
 
 def test_mutated_files_are_classified_and_never_fall() -> None:

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tanken.base import progress
-from tanken.base.errors import InputError, UsageError
+from tanken.base.errors import InputError, TankenError, UsageError
 from tanken.base.kinds import Thing
 from tanken.base.records import json_line
 
@@ -53,15 +53,21 @@ def run_pdf(thing: Thing, options: argparse.Namespace) -> int:
     if options.glyph is not None or options.subroutines or options.face is not None:
         raise UsageError("--glyph, --subroutines and --face of a PDF", wanted="a font", where=thing.name)
     reports: list[Report] = []
-    found = list(pdf.fonts(thing.data, thing.name))
-    for font in found:
+    found = pdf.fonts(thing.data, thing.name)
+    for font in found.cff:
         name = f"{thing.name}#object {font.number} ({font.subtype})"
         try:
+            if font.problem:
+                raise InputError(font.problem)
             reports += _checked(font.data, name, options)
-        except InputError as error:
+        except TankenError as error:
             reports.append(Report(name, [Problem("unreadable", ERROR, str(error), font.offset)]))
-    if not found and not options.json and not options.sarif:
-        print(f"{thing.name}: embeds no CFF font")
+    if options.json:
+        print(json_line({"pdf": thing.name, "cff_fonts": len(found.cff), "others": found.others, "unread": found.unread}))
+    elif not options.sarif:
+        print(f"{thing.name}: {len(found.cff) or 'no'} embedded CFF font{'s' if len(found.cff) != 1 else ''}")
+        for line in found.lines():
+            print(f"  {line}")
     return _told(reports, options)
 
 
