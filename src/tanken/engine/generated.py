@@ -14,14 +14,13 @@ from typing import Any
 
 from tanken.engine.block_cache import PageFile, Record, page_file
 from tanken.engine.graph import Node, evaluate
-from tanken.engine.integer import Faulted
 from tanken.engine.lanes import quick_lanes
 from tanken.engine.memory import EXEC, PAGE, SHIFT, AddressSpace, Miss
 from tanken.engine.operations import MEANING
 from tanken.engine.recorder import Event, Recorder, Recording, Unrecordable
 from tanken.engine.reference import Interpreter
 from tanken.engine.source import CLOCK, FILE, Writer, compiled, write
-from tanken.isa.architecture import Architecture, Budget, Exit, Instruction, MemoryMiss, Place
+from tanken.isa.architecture import Architecture, Budget, Exit, Faulted, Instruction, MemoryMiss, Place
 
 WARM = 1  # visits before a block is made
 LONGEST = 24  # instructions of a block

@@ -8,24 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tanken.engine.memory import AddressSpace
 from tanken.engine.operations import MEANING, lanewise
 from tanken.isa.architecture import Architecture, Exit, Fault, Instruction, LaneOperation, Place, Value
-
-
-class Faulted(Exception):
-    """The instruction ends here with `exit`; the engine turns it into the run's exit."""
-
-    def __init__(self, exit: Fault) -> None:
-        super().__init__(exit)
-        self.exit = exit
+from tanken.isa.architecture import Faulted as Faulted
 
 
 class IntegerMachine:
-    """Runs instructions on `state`, an object whose attributes are the instruction set's places, and on `memory`."""
+    """Runs instructions on `state`, an object whose attributes are the instruction set's places, and on `memory`; `core` is for long ones."""
 
-    def __init__(self, state: Any, memory: AddressSpace, counter: Place, ticks: Callable[[], int]) -> None:
-        self.state, self.memory, self.counter, self.ticks = state, memory, counter, ticks
+    def __init__(self, state: Any, memory: Any, counter: Place, ticks: Callable[[], int], core: Any = None) -> None:
+        self.state, self.memory, self.counter, self.ticks, self.core = state, memory, counter, ticks, core
         self._sets: dict[Place, int] = {}
         self._sets_at: list[tuple[str, int, int]] = []
         self._exit: Exit | None = None
@@ -85,8 +77,9 @@ class IntegerMachine:
     def set_at(self, field: str, index: Value, value: Value) -> None:
         self._sets_at.append((field, number(index), number(value)))
 
-    def load(self, address: Value, size: int) -> Value:
-        return Value(self, size * 8, self.memory.load(number(address), size))
+    def load(self, address: Value, size: int, modify: bool = False) -> Value:
+        load = self.memory.load if self.core is None or not modify else self.memory.load_to_modify
+        return Value(self, size * 8, load(number(address), size))
 
     def store(self, address: Value, value: Value) -> None:
         self.memory.store(number(address), value.width // 8, number(value))
@@ -115,6 +108,13 @@ class IntegerMachine:
 
     def clock(self) -> Value:
         return Value(self, 64, self.ticks())
+
+    def handle(self, procedure: Callable[..., int | None], *operands: Value) -> None:
+        core = self.core
+        core.at, core.following = self._at, self._next
+        target = procedure(core, *map(number, operands))
+        if target is not None:
+            self._next = target
 
 
 def number(value: Value) -> int:

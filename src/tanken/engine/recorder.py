@@ -129,7 +129,10 @@ class Recorder:
     def set_at(self, field: str, index: Value, value: Value) -> None:
         self._sets_at.append((self._guard, field, node_of(index), node_of(value)))
 
-    def load(self, address: Value, size: int) -> Value:
+    def handle(self, procedure: Callable[..., int | None], *operands: Value) -> None:
+        raise Unrecordable("a long instruction")
+
+    def load(self, address: Value, size: int, modify: bool = False) -> Value:
         node = self.graph.opaque(size * 8)
         self._event("load", node_of(address), results=(node,), extra=size)
         return Value(self, size * 8, node)

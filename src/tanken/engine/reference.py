@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tanken.engine.integer import Faulted, IntegerMachine
+from tanken.engine.integer import IntegerMachine
 from tanken.engine.memory import SHIFT, AddressSpace, Miss
-from tanken.isa.architecture import Architecture, Budget, Exit, Instruction, MemoryMiss, Place
+from tanken.isa.architecture import Architecture, Budget, Exit, Faulted, Instruction, MemoryMiss, Place
 
 
 class Interpreter:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 
 class Column(IntEnum):
@@ -75,7 +75,36 @@ class Debug:
     reason: str
 
 
-Exit = Budget | Halt | Syscall | Fault | MemoryMiss | Debug
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """An access to `size` bytes at the guest-physical address `physical`, where no memory is (a device, or nothing); the state is that before it.
+
+    `linear` is None where the processor walked its own tables.
+    """
+
+    physical: int
+    linear: int | None
+    size: int
+    access: str
+
+
+Exit = Budget | Halt | Syscall | Fault | MemoryMiss | Debug | Outside
+
+
+class Faulted(Exception):
+    """The instruction ends here with `exit`; the engine turns it into the run's exit, or has it delivered."""
+
+    def __init__(self, exit: Fault) -> None:
+        super().__init__(exit)
+        self.exit = exit
+
+
+class Exited(Exception):
+    """The run ends here with `exit`, one of ours or of the instruction set's own, before the instruction has happened."""
+
+    def __init__(self, exit: Any) -> None:
+        super().__init__(exit)
+        self.exit = exit
 
 
 # -- the abstract machine that semantics are written for ---------------------------------------------------------------------
@@ -313,8 +342,8 @@ class Machine(Protocol):
     def set_at(self, field: str, index: Value, value: Value) -> None:
         """The same, written."""
 
-    def load(self, address: Value, size: int) -> Value:
-        """`size` bytes of memory, little-endian."""
+    def load(self, address: Value, size: int, modify: bool = False) -> Value:
+        """`size` bytes of memory, little-endian; `modify`: they will be stored to, and a fault is that of a store."""
 
     def store(self, address: Value, value: Value) -> None:
         """Put a value of whole bytes into memory, little-endian."""
@@ -338,6 +367,12 @@ class Machine(Protocol):
 
     def clock(self) -> Value:
         """The time stamp counter, 64 bits."""
+
+    def handle(self, procedure: Callable[..., int | None], *operands: Value) -> None:
+        """A long instruction, plain Python on the processor's state and memory: `procedure(core, *numbers)` gives where to go on, None behind it.
+
+        It ends by Faulted or Exited with the state as it was. A machine that records leaves it to the slow engine.
+        """
 
 
 class Instruction(Protocol):

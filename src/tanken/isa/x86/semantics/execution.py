@@ -98,13 +98,13 @@ class MmxRegister:
 
 
 class MemoryOperand:
-    """`width` bits at `address`."""
+    """`width` bits at `address`; `modify`: what is read will be written."""
 
-    def __init__(self, machine: Machine, address: Value, width: int) -> None:
-        self.machine, self.address, self.width = machine, address, width
+    def __init__(self, machine: Machine, address: Value, width: int, modify: bool = False) -> None:
+        self.machine, self.address, self.width, self.modify = machine, address, width, modify
 
     def read(self) -> Value:
-        return self.machine.load(self.address, self.width // 8)
+        return self.machine.load(self.address, self.width // 8, self.modify)
 
     def write(self, value: Value) -> None:
         self.machine.store(self.address, value)
@@ -158,7 +158,7 @@ class Execution:
         if isinstance(operand, Register):
             return self._register(operand, width)
         if isinstance(operand, Memory):
-            return MemoryOperand(machine, self.address(operand), width or operand.size * 8)
+            return MemoryOperand(machine, self.address(operand), width or operand.size * 8, operand.access == "rw")
         if isinstance(operand, Immediate):
             return Constant(machine.constant(operand.value, width or operand.size * 8))
         if isinstance(operand, Relative):
@@ -238,16 +238,20 @@ class Execution:
         """Bits of a near return address."""
         return 64 if self.inst.mode == 64 else self.width
 
+    def stack_address(self, offset: Value, size: int, write: bool) -> Value:
+        """The linear address of `size` bytes at an offset in the stack segment."""
+        return offset.zext(64)
+
     def push(self, value: Value) -> None:
         stack = self.stack
         below = stack.read() - value.width // 8
-        self.machine.store(below.zext(64), value)
+        self.machine.store(self.stack_address(below, value.width // 8, True), value)
         stack.write(below)
 
     def pop(self, width: int) -> Value:
         stack = self.stack
         top = stack.read()
-        value = self.machine.load(top.zext(64), width // 8)
+        value = self.machine.load(self.stack_address(top, width // 8, False), width // 8)
         stack.write(top + width // 8)
         return value
 

@@ -50,7 +50,7 @@ def enter(x: Execution) -> None:
     frame = stack.read()
     for above in range(1, level):
         link = x.register(RBP, stack.width).read() - above * (w // 8)
-        x.push(x.machine.load(link.zext(64), w // 8))
+        x.push(x.machine.load(x.stack_address(link, w // 8, False), w // 8))
     if level:
         x.push(frame.trunc(w))
     bottom = stack.read() - size

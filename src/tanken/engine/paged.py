@@ -1,0 +1,159 @@
+"""Memory by linear address over physical memory: a TLB in Python, filled by the instruction set's own walk.
+
+One table a context (privilege level 3 or above, and what else rights depend on) and kind of access: a hit is allowed, whatever it is. An entry may
+be forgotten at any time; it must be when the instruction set says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from tanken.engine.memory import OFFSET, PAGE, SHIFT
+from tanken.engine.physical import PhysicalMemory
+from tanken.isa.architecture import Exited, Outside
+
+Entry = tuple[memoryview, int, int]  # bytes of the region, where in them the page begins, the physical page's number
+ENDLESS = 1 << 62
+
+
+class Paging(Protocol):
+    """What the instruction set knows of addresses; see isa.x86.system.processor."""
+
+    WRITE: int
+    FETCH: int
+    IMPLICIT: int
+
+    def context(self) -> int: ...
+
+    def access(self, context: int) -> int: ...
+
+    def control(self) -> Any: ...
+
+    def translate(self, words: Any, limit: int, linear: int, access: int, how: int, size: int) -> int: ...
+
+    def watched(self, linear: int, size: int, write: bool) -> int: ...
+
+
+class PagedMemory:
+    """What a program's and the processor's own accesses see; `hit` collects the data breakpoints that were met."""
+
+    def __init__(self, physical: PhysicalMemory, paging: Paging) -> None:
+        self.physical, self.paging = physical, paging
+        self._tables: dict[int, dict[int, Entry]] = {}
+        self.hit = 0
+        self.watching = False
+        self.flushes = 0
+        self.on_flush: list[Any] = []
+        self.changed()
+
+    # -- what changes the meaning of addresses
+
+    def changed(self) -> None:
+        """Privilege, mode or a flag that rights depend on may have changed."""
+        paging = self.paging
+        context = paging.context()
+        self._access, self._how = paging.access(context), paging.control().how
+        tables = self._tables
+        self._readable = tables.setdefault(context * 4, {})
+        self._writable = tables.setdefault(context * 4 + 1, {})
+        self._fetchable = tables.setdefault(context * 4 + 2, {})
+
+    def flush(self) -> None:
+        """Forget all translations."""
+        self.flushes += 1
+        for table in self._tables.values():
+            table.clear()
+        self.changed()
+        for call in self.on_flush:
+            call(None)
+
+    def flush_page(self, linear: int) -> None:
+        """Forget those of a page, which may be a large one."""
+        for table in self._tables.values():
+            table.clear()
+        for call in self.on_flush:
+            call(linear)
+
+    # -- a program's accesses
+
+    def load(self, linear: int, size: int) -> int:
+        entry, offset = self._readable.get(linear >> SHIFT), linear & OFFSET
+        if entry is None or offset + size > PAGE or self.watching:
+            return self._load(linear, size, self._access, self._readable)
+        at = entry[1] + offset
+        return int.from_bytes(entry[0][at : at + size], "little")
+
+    def load_to_modify(self, linear: int, size: int) -> int:
+        """A load whose fault is that of a store."""
+        self._pieces(linear, size, self._access | self.paging.WRITE, self._writable)
+        return self.load(linear, size)
+
+    def store(self, linear: int, size: int, value: int) -> None:
+        entry, offset = self._writable.get(linear >> SHIFT), linear & OFFSET
+        if entry is None or offset + size > PAGE or self.watching:
+            return self._store(linear, size, value, self._access | self.paging.WRITE, self._writable)
+        at = entry[1] + offset
+        entry[0][at : at + size] = (value & (1 << 8 * size) - 1).to_bytes(size, "little")
+        if entry[2] in self.physical.code_pages:
+            self.physical.stale(entry[2])
+
+    def fetch(self, linear: int) -> tuple[Entry, int]:
+        """The page that an instruction is in, and where in it."""
+        entry = self._fetchable.get(linear >> SHIFT)
+        if entry is None:
+            entry = self._fill(linear, 1, self._access | self.paging.FETCH, self._fetchable)
+        return entry, linear & OFFSET
+
+    # -- accesses of other kinds
+
+    def load_as(self, linear: int, size: int, access: int) -> int:
+        return self._load(linear, size, access, self._table(access))
+
+    def store_as(self, linear: int, size: int, value: int, access: int) -> None:
+        self._store(linear, size, value, access, self._table(access))
+
+    def probe(self, linear: int, size: int, access: int) -> None:
+        """The faults that an access would meet."""
+        self._pieces(linear, size, access, self._table(access))
+
+    def _table(self, access: int) -> dict[int, Entry]:
+        return self._tables.setdefault(access | 1 << 16, {})
+
+    # -- the slow way
+
+    def _fill(self, linear: int, size: int, access: int, table: dict[int, Entry]) -> Entry:
+        paging = self.paging
+        physical = paging.translate(self.physical, ENDLESS, linear, access, self._how, size)
+        found = self.physical.page(physical >> SHIFT)
+        if found is None or (access & paging.WRITE and not found[2]):
+            kind = "w" if access & paging.WRITE else "x" if access & paging.FETCH else "r"
+            raise Exited(Outside(physical, linear, size, kind))
+        entry = table[linear >> SHIFT] = found[0], found[1], physical >> SHIFT
+        return entry
+
+    def _pieces(self, linear: int, size: int, access: int, table: dict[int, Entry]) -> list[tuple[Entry, int, int]]:
+        """(page, offset, count) of each page that an access touches; all are looked up before any is used."""
+        if self.watching:
+            self.hit |= self.paging.watched(linear, size, bool(access & self.paging.WRITE))
+        found, done = [], 0
+        while done < size:
+            at = linear + done & (1 << 64) - 1
+            offset = at & OFFSET
+            count = min(PAGE - offset, size - done)
+            entry = table.get(at >> SHIFT)
+            found.append((entry if entry is not None else self._fill(at, size - done if done else size, access, table), offset, count))
+            done += count
+        return found
+
+    def _load(self, linear: int, size: int, access: int, table: dict[int, Entry]) -> int:
+        pieces = [entry[0][entry[1] + offset : entry[1] + offset + count] for entry, offset, count in self._pieces(linear, size, access, table)]
+        return int.from_bytes(b"".join(pieces), "little")
+
+    def _store(self, linear: int, size: int, value: int, access: int, table: dict[int, Entry]) -> None:
+        data, done = (value & (1 << 8 * size) - 1).to_bytes(size, "little"), 0
+        for entry, offset, count in self._pieces(linear, size, access, table):
+            at = entry[1] + offset
+            entry[0][at : at + count] = data[done : done + count]
+            done += count
+            if entry[2] in self.physical.code_pages:
+                self.physical.stale(entry[2])

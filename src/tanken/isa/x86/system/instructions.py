@@ -1,0 +1,507 @@
+"""The instructions that mean more to a whole processor than to a user program; all others are those of `isa.x86.semantics`.
+
+Intel SDM volume 2. Short ones are written for the abstract machine, so that they run natively too; long ones are procedures of this package.
+"""
+
+from __future__ import annotations
+
+from tanken.isa.architecture import Halt, Value
+from tanken.isa.x86.inst import Far, Immediate, Memory, Register
+from tanken.isa.x86.semantics import move
+from tanken.isa.x86.semantics.control import _target
+from tanken.isa.x86.semantics.descriptors import is_far
+from tanken.isa.x86.semantics.execution import GP, UD
+from tanken.isa.x86.semantics.flags import packed_flags
+from tanken.isa.x86.semantics.system import read_base, write_base
+from tanken.isa.x86.semantics.xsave import _in_use
+from tanken.isa.x86.state import OF, RAX, RBX, RCX, RDX, SYSTEM_FLAGS, ZF
+from tanken.isa.x86.system import control as C
+from tanken.isa.x86.system import descriptors as D
+from tanken.isa.x86.system import ports
+from tanken.isa.x86.system import state as S
+from tanken.isa.x86.system import transfer as T
+from tanken.isa.x86.system.core import DB, Core
+from tanken.isa.x86.system.events import HARDWARE, deliver, software
+from tanken.isa.x86.system.execution import SystemExecution, system
+from tanken.isa.x86.system.state import CPL, CR0, CR4, PKRU, SHADOW, TSC_AUX, TSC_OFFSET, WINDOW, XCR0
+
+# -- flags
+
+
+def _iopl_too_low(x: SystemExecution) -> Value:
+    return x.get(SYSTEM_FLAGS).bits(12, 2).below(x.get(CPL).trunc(2))
+
+
+@system("cli")
+def cli(x: SystemExecution) -> None:
+    x.fault(GP, "CLI above IOPL", _iopl_too_low(x), 0)
+    x.set(SYSTEM_FLAGS, x.get(SYSTEM_FLAGS) & ~S.IF)
+
+
+@system("sti")
+def sti(x: SystemExecution) -> None:
+    """No interrupt comes before the next instruction has run."""
+    x.fault(GP, "STI above IOPL", _iopl_too_low(x), 0)
+    if x.translating:
+        x.fault(GP, "somebody waits for it: the slow engine tells him", ~x.get(WINDOW).is_zero())
+    flags = x.get(SYSTEM_FLAGS)
+    x.set(SHADOW, flags.bit(9).select(x.get(SHADOW), x.constant(x.next, 64)))
+    x.set(SYSTEM_FLAGS, flags | S.IF)
+
+
+@system("pushf")
+def pushf(x: SystemExecution) -> None:
+    x.push((packed_flags(x) & ~(S.RF | S.VM)).trunc(x.width))
+
+
+@system("popf")
+def popf(x: SystemExecution) -> None:
+    size, value = x.inst.operand_size, x.pop(x.width)
+    x.ask(lambda core, flags: T.restore_flags(core, flags, size, core.state.cpl, False), value)
+
+
+@system("clac", "stac")
+def access_flag(x: SystemExecution) -> None:
+    x.privileged()
+    bits = S.AC if x.mnemonic == "stac" else 0
+
+    def change(core: Core) -> None:
+        core.state.system_flags = core.state.system_flags & ~S.AC | bits
+        core.memory.changed()
+
+    x.ask(change)
+
+
+# -- control registers and tables
+
+
+@system("mov")
+def mov(x: SystemExecution) -> None:
+    """Between general and control, debug or segment registers; else as everywhere."""
+    target, source = x.operands[0], x.operands[1]
+    files = [operand.file if isinstance(operand, Register) else "" for operand in (target, source)]
+    if "cr" in files or "dr" in files:
+        return _mov_special(x, files)
+    if files[0] == "seg":
+        assert isinstance(target, Register)
+        number = target.number & 7
+        if number == S.CS or number > 5:
+            return x.fault(UD, "MOV to CS, or to no segment register")
+        return _load(x, number, x.location(1, 16 if isinstance(source, Memory) else 0).read().trunc(16))
+    move.mov(x)
+
+
+def _mov_special(x: SystemExecution, files: list[str]) -> None:
+    x.privileged()
+    wide = 64 if x.inst.mode == 64 else 32
+    is_write = files[0] in ("cr", "dr")
+    special, general = (x.operands[0], x.operands[1]) if is_write else (x.operands[1], x.operands[0])
+    assert isinstance(special, Register) and isinstance(general, Register)
+    number = special.number
+    register = x.register(general.number, wide)
+    debug = "dr" in files
+    if debug and number > 7:
+        return x.fault(UD, f"there is no DR{number}")
+    if is_write:
+        procedure = C.write_dr if debug else C.write_cr
+        x.ask(lambda core, value: procedure(core, number, value), register.read())
+    else:
+        reader = C.read_dr if debug else C.read_cr
+        register.write(x.constant(x.ask(lambda core: reader(core, number)), wide))
+
+
+def _load(x: SystemExecution, number: int, selector: Value) -> None:
+    """A selector into a segment register; after SS the next instruction is not interrupted."""
+
+    def load(core: Core, value: int) -> None:
+        D.load_segment(core, number, value)
+        if number == S.SS:
+            core.state.shadow = core.following
+
+    x.ask(load, selector)
+
+
+@system("pop")
+def pop(x: SystemExecution) -> None:
+    value, target = x.pop(x.width), x.operands[0]
+    if isinstance(target, Register) and target.file == "seg":
+        _load(x, target.number, value.trunc(16))
+    else:
+        x.location(0).write(value)
+
+
+@system("lss", "lds", "les", "lfs", "lgs")
+def load_far(x: SystemExecution) -> None:
+    target, number = x.location(0), {"e": 0, "s": 2, "d": 3, "f": 4, "g": 5}[x.mnemonic[1]]
+    pointer = x.location(1, target.width + 16).read()
+    _load(x, number, pointer.bits(target.width, 16))
+    x.ask(lambda core: _no_shadow(core))
+    target.write(pointer.trunc(target.width))
+
+
+def _no_shadow(core: Core) -> None:
+    core.state.shadow = S.NOWHERE - 1
+
+
+def _table_operand(x: SystemExecution) -> Value:
+    operand = x.operands[0]
+    assert isinstance(operand, Memory)
+    return x.address(operand)
+
+
+@system("lgdt", "lgdtw", "lgdtd", "lidt", "lidtw", "lidtd")
+def load_table(x: SystemExecution) -> None:
+    x.privileged()
+    address, long = _table_operand(x), x.inst.mode == 64
+    limit, base = x.machine.load(address, 2), x.machine.load(address + 2, 8 if long else 4)
+    if not long and x.inst.operand_size == 2:
+        base = base & 0xFF_FFFF
+    name = x.mnemonic[1:4] + "r"
+
+    def load(core: Core, limit: int, base: int) -> None:
+        if not core.is_canonical(base):
+            core.fault(GP, 0, "a table at no canonical address")
+        setattr(core.state, name + "_limit", limit)
+        setattr(core.state, name + "_base", base)
+
+    x.ask(load, limit, base)
+
+
+def _umip(x: SystemExecution) -> None:
+    x.fault(GP, f"{x.inst.text()}: hidden by UMIP", x.get(CR4).bit(11) & ~x.get(CPL).is_zero(), 0)
+
+
+@system("sgdt", "sgdtw", "sgdtd", "sidt", "sidtw", "sidtd")
+def store_table(x: SystemExecution) -> None:
+    _umip(x)
+    address, name, wide = _table_operand(x), x.mnemonic[1:4] + "r", 64 if x.inst.mode == 64 else 32
+    limit, base = x.ask(lambda core: (getattr(core.state, name + "_limit"), getattr(core.state, name + "_base")))
+    x.machine.store(address, x.constant(limit, 16))
+    x.machine.store(address + 2, x.constant(base, wide))
+
+
+@system("sldt", "str")
+def store_selector(x: SystemExecution) -> None:
+    _umip(x)
+    x.fault(UD, "no protected mode", x.get(CR0).bit(0).is_zero())
+    target = x.location(0)
+    target.write(x.constant(x.ask(lambda core: core.state.ldtr if x.mnemonic == "sldt" else core.state.tr), target.width))
+
+
+@system("lldt", "ltr")
+def load_selector(x: SystemExecution) -> None:
+    x.fault(UD, "no protected mode", x.get(CR0).bit(0).is_zero())
+    x.privileged()
+    x.ask(D.lldt if x.mnemonic == "lldt" else D.ltr, x.location(0, 16).read())
+
+
+@system("smsw")
+def smsw(x: SystemExecution) -> None:
+    _umip(x)
+    target = x.location(0)
+    target.write(x.get(CR0).trunc(target.width))
+
+
+@system("lmsw")
+def lmsw(x: SystemExecution) -> None:
+    x.privileged()
+    x.ask(C.load_machine_status, x.location(0, 16).read())
+
+
+@system("clts")
+def clts(x: SystemExecution) -> None:
+    x.privileged()
+    x.ask(lambda core: C.write_cr0(core, core.state.cr0 & ~S.TS))
+
+
+@system("invlpg")
+def invlpg(x: SystemExecution) -> None:
+    x.privileged()
+    operand = x.operands[0]
+    assert isinstance(operand, Memory)
+    offset = x.offset(operand)
+    if x.inst.mode != 64 or operand.segment >= S.FS:
+        offset = offset + x.get(S.BASE[operand.segment])
+    x.ask(C.invalidate_page, offset)
+
+
+@system("invpcid")
+def invpcid(x: SystemExecution) -> None:
+    x.privileged()
+    operand = x.operands[1]
+    assert isinstance(operand, Memory)
+    x.ask(C.invalidate_pcid, x.location(0).read(), x.address(operand))
+
+
+@system("invd", "wbinvd", "wbnoinvd")
+def write_back(x: SystemExecution) -> None:
+    """There are no caches to empty."""
+    x.privileged()
+
+
+@system("xsetbv")
+def xsetbv(x: SystemExecution) -> None:
+    x.no_operand_prefix()
+    x.fault(UD, "XSETBV without OSXSAVE", x.get(CR4).bit(18).is_zero())
+    x.privileged()
+    x.ask(C.set_xcr, x.register(RCX, 32).read(), x.register(RAX, 32).read().below_high(x.register(RDX, 32).read()))
+
+
+@system("xgetbv")
+def xgetbv(x: SystemExecution) -> None:
+    x.no_operand_prefix()
+    x.fault(UD, "XGETBV without OSXSAVE", x.get(CR4).bit(18).is_zero())
+    which = x.register(RCX, 32).read()
+    x.fault(GP, "there are extended control registers 0 and 1", ~which.below(2), 0)
+    enabled = x.get(XCR0)
+    value = which.is_zero().select(enabled, enabled & _in_use(x))
+    x.register(RAX, 32).write(value.trunc(32))
+    x.register(RDX, 32).write(value.bits(32, 32))
+
+
+@system("swapgs")
+def swapgs(x: SystemExecution) -> None:
+    if x.inst.mode != 64:
+        return x.fault(UD, "SWAPGS outside 64-bit mode")
+    x.privileged()
+    x.ask(C.swap_gs)
+
+
+@system("rdfsbase", "rdgsbase")
+def read_base_(x: SystemExecution) -> None:
+    x.fault(UD, "FSGSBASE is off", x.get(CR4).bit(16).is_zero())
+    read_base(x)
+
+
+@system("wrfsbase", "wrgsbase")
+def write_base_(x: SystemExecution) -> None:
+    x.fault(UD, "FSGSBASE is off", x.get(CR4).bit(16).is_zero())
+    write_base(x)
+
+
+@system("rdpkru", "wrpkru")
+def protection_keys(x: SystemExecution) -> None:
+    x.fault(UD, "protection keys are off", x.get(CR4).bit(22).is_zero())
+    x.fault(GP, "ECX is not 0", ~x.register(RCX, 32).read().is_zero(), 0)
+    if x.mnemonic == "rdpkru":
+        x.register(RAX, 32).write(x.get(PKRU))
+        return x.register(RDX, 32).write(x.constant(0, 32))
+    x.fault(GP, "EDX is not 0", ~x.register(RDX, 32).read().is_zero(), 0)
+
+    def write(core: Core, value: int) -> None:
+        core.state.pkru = value
+        core.memory.flush()
+
+    x.ask(write, x.register(RAX, 32).read())
+
+
+# -- MSRs, time, identity
+
+
+def _pair(x: SystemExecution) -> Value:
+    return x.register(RAX, 32).read().below_high(x.register(RDX, 32).read())
+
+
+@system("rdmsr")
+def rdmsr(x: SystemExecution) -> None:
+    x.privileged()
+    value = x.ask(C.read_msr, x.register(RCX, 32).read())
+    x.register(RAX, 32).write(x.constant(value, 32))
+    x.register(RDX, 32).write(x.constant(value >> 32, 32))
+
+
+@system("wrmsr")
+def wrmsr(x: SystemExecution) -> None:
+    x.privileged()
+    x.ask(C.write_msr, x.register(RCX, 32).read(), _pair(x))
+
+
+@system("rdtsc", "rdtscp")
+def time_stamp(x: SystemExecution) -> None:
+    x.fault(GP, "the time stamp is for privilege level 0", x.get(CR4).bit(2) & ~x.get(CPL).is_zero(), 0)
+    now = x.machine.clock() + x.get(TSC_OFFSET)
+    x.register(RAX, 32).write(now.bits(0, 32))
+    x.register(RDX, 32).write(now.bits(32, 32))
+    if x.mnemonic == "rdtscp":
+        x.register(RCX, 32).write(x.get(TSC_AUX))
+
+
+@system("rdpid")
+def rdpid(x: SystemExecution) -> None:
+    target = x.location(0)
+    target.write(x.get(TSC_AUX).zext(target.width))
+
+
+@system("rdpmc")
+def rdpmc(x: SystemExecution) -> None:
+    x.fault(GP, "there are no performance counters", code=0)
+
+
+@system("cpuid")
+def cpuid(x: SystemExecution) -> None:
+    words = x.ask(lambda core, leaf, subleaf: core.cpuid(leaf, subleaf), x.register(RAX, 32).read(), x.register(RCX, 32).read())
+    for number, value in zip((RAX, RBX, RCX, RDX), words, strict=True):
+        x.register(number, 32).write(x.constant(value, 32))
+
+
+@system("hlt")
+def hlt(x: SystemExecution) -> None:
+    x.privileged()
+    x.leave(Halt())
+
+
+@system("monitor")
+def monitor(x: SystemExecution) -> None:
+    """The line is looked at as a load does; nothing watches it."""
+    x.privileged()
+    x.fault(GP, "extensions that MONITOR has not", ~x.register(RCX, 32).read().is_zero(), 0)
+    x.machine.load(x.linear(x.register(RAX, x.inst.address_size * 8).read().zext(64)), 1)
+
+
+@system("mwait")
+def mwait(x: SystemExecution) -> None:
+    """Waits as HLT does: for an interrupt."""
+    x.privileged()
+    x.fault(GP, "extensions that MWAIT has not", ~(x.register(RCX, 32).read() & ~1).is_zero(), 0)
+    x.leave(Halt())
+
+
+# -- ports
+
+
+def _port(x: SystemExecution, number: int) -> Value:
+    operand = x.operands[number]
+    return x.constant(operand.value & 0xFF, 16) if isinstance(operand, Immediate) else x.register(RDX, 16).read()
+
+
+@system("in")
+def port_in(x: SystemExecution) -> None:
+    target = x.operands[0]
+    assert isinstance(target, Register)
+    x.ask(lambda core, port: ports.read_port(core, port, target.size), _port(x, 1))
+
+
+@system("out")
+def port_out(x: SystemExecution) -> None:
+    source = x.operands[1]
+    assert isinstance(source, Register)
+    x.ask(lambda core, port, value: ports.write_port(core, port, source.size, value), _port(x, 0), x.register(RAX, source.size * 8).read())
+
+
+@system("ins", "outs")
+def port_string(x: SystemExecution) -> None:
+    is_in = x.mnemonic == "ins"
+    operand = x.operands[0 if is_in else 1]
+    assert isinstance(operand, Memory)
+    size, segment, repeated = operand.size, operand.segment, bool(x.inst.repeat)
+    x.ask(lambda core: ports.string_port(core, is_in, size, x.inst.address_size, segment, repeated))
+
+
+# -- transfers
+
+
+def _far_pointer(x: SystemExecution) -> tuple[Value, Value]:
+    """(selector, offset)."""
+    operand = x.operands[0]
+    if isinstance(operand, Far):
+        return x.constant(operand.selector, 16), x.constant(operand.offset, 64)
+    pointer = x.location(0, x.width + 16).read()
+    return pointer.bits(x.width, 16), pointer.trunc(x.width).zext(64)
+
+
+@system("jmp")
+def jmp(x: SystemExecution) -> None:
+    if not is_far(x):
+        return x.machine.jump(_target(x))
+    size = x.inst.operand_size
+    x.machine.handle(lambda core, selector, offset: T.far_jump(core, selector, offset, size), *_far_pointer(x))
+
+
+@system("call")
+def call(x: SystemExecution) -> None:
+    if is_far(x):
+        size = x.inst.operand_size
+        return x.machine.handle(lambda core, selector, offset: T.far_call(core, selector, offset, size), *_far_pointer(x))
+    target = _target(x)
+    x.push(x.constant(x.next, x.branch_width))
+    x.machine.jump(target)
+
+
+@system("retf")
+def retf(x: SystemExecution) -> None:
+    size, release = x.inst.operand_size, x.immediate(0) or 0 if x.operands else 0
+    x.machine.handle(lambda core: T.far_return(core, size, release))
+
+
+@system("iret")
+def iret(x: SystemExecution) -> None:
+    x.machine.handle(lambda core: T.interrupt_return(core, x.inst.operand_size))
+
+
+@system("int")
+def interrupt(x: SystemExecution) -> None:
+    x.machine.handle(lambda core: software(core, x.immediate(0) or 0))
+
+
+@system("int3")
+def int3(x: SystemExecution) -> None:
+    x.machine.handle(lambda core: software(core, 3))
+
+
+@system("into")
+def into(x: SystemExecution) -> None:
+    x.when(x.get(OF), lambda: x.machine.handle(lambda core: software(core, 4)))
+
+
+@system("int1")
+def int1(x: SystemExecution) -> None:
+    """A #DB behind the instruction, without a look at the gate's privilege."""
+
+    def trap(core: Core) -> int:
+        core.state.rip = core.following
+        deliver(core, DB, None, HARDWARE)
+        return core.state.rip
+
+    x.machine.handle(trap)
+
+
+@system("syscall")
+def syscall(x: SystemExecution) -> None:
+    x.machine.handle(T.syscall)
+
+
+@system("sysret")
+def sysret(x: SystemExecution) -> None:
+    x.machine.handle(lambda core: T.sysret(core, 8 if x.inst.mode == 64 and x.inst.operand_size == 8 else 4))
+
+
+@system("sysenter")
+def sysenter(x: SystemExecution) -> None:
+    x.machine.handle(T.sysenter)
+
+
+@system("sysexit")
+def sysexit(x: SystemExecution) -> None:
+    x.machine.handle(lambda core: T.sysexit(core, 8 if x.inst.mode == 64 and x.inst.operand_size == 8 else 4))
+
+
+# -- what may be asked about descriptors
+
+
+@system("lar", "lsl")
+def describe(x: SystemExecution) -> None:
+    x.fault(UD, "no protected mode", x.get(CR0).bit(0).is_zero())
+    target, selector = x.location(0), x.location(1, 16).read()
+    types = D.LAR_TYPES if x.mnemonic == "lar" else D.LSL_TYPES
+    descriptor = x.ask(lambda core, value: D.seen(core, value, types), selector)
+    x.set(ZF, x.constant(descriptor is not None, 1))
+    if descriptor is not None:
+        value = descriptor.raw >> 32 & 0xFF_FF00 if x.mnemonic == "lar" else descriptor.limit
+        target.write(x.constant(value, target.width))
+
+
+@system("verr", "verw")
+def verify(x: SystemExecution) -> None:
+    x.fault(UD, "no protected mode", x.get(CR0).bit(0).is_zero())
+    allowed = x.ask(lambda core, selector: D.may_access(core, selector, x.mnemonic == "verw"), x.location(0, 16).read())
+    x.set(ZF, x.constant(allowed, 1))

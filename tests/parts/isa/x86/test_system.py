@@ -1,0 +1,30 @@
+"""Micro guests, assembled with binutils, on our own processor and under QEMU's TCG; what they must say stands in tests/vectors."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.guest.system import record, run
+
+pytestmark = pytest.mark.skipif(shutil.which("as") is None, reason="binutils is not installed: apt-get install binutils")
+
+
+@pytest.fixture(scope="module")
+def guests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("guests")
+    return {name: run.build(name, folder) for name in run.names()}
+
+
+@pytest.mark.parametrize("name", run.names())
+def test_reference(guests: dict[str, bytes], name: str) -> None:
+    assert run.on_reference(guests[name]).splitlines() == record.expected(name)[0]
+
+
+@pytest.mark.parametrize("name", [name for name in run.names() if record.expected(name)[1] is not None])
+def test_qemu(guests: dict[str, bytes], name: str, tmp_path: Path) -> None:
+    """The oracle still says what was recorded."""
+    if shutil.which("qemu-system-x86_64") is None:
+        pytest.skip("qemu-system-x86_64 is not installed: apt-get install qemu-system-x86")
+    assert run.on_qemu(guests[name], tmp_path).splitlines() == record.expected(name)[1]
