@@ -45,6 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     connect.add_argument("port", metavar="PORT", nargs="?", type=_port, default=23)
     connect.add_argument("--encrypt", choices=("required", "auto", "off"), default="auto", help="refuse clear text, take what is offered (default), or none")
     connect.add_argument("--means", metavar="M", default="tls,encrypt", help="tls (START_TLS), implicit (TLS from the first octet), encrypt (old ciphers); comma between")
+    connect.add_argument("--ofb-as-bsd", action="store_true", help="output feedback as old telnets do it, beginning with zeros, and not as the RFCs say")
     connect.add_argument("--user", metavar="NAME", help=f"authenticate by SRP; the password is asked for, or in {PASSWORD}")
     connect.add_argument("--kerberos", action="store_true", help="log in with the Kerberos ticket that kinit got, as --user or as yourself")
     connect.add_argument("--ca", metavar="FILE", help="certificates that vouch for the server's (default: the system's)")
@@ -68,6 +69,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     serve.add_argument("--keytab", metavar="FILE", help="these users and others of the realm, by Kerberos: the key table of host/NAME")
     serve.add_argument("--encrypt", choices=("required", "auto", "off"), default="auto")
     serve.add_argument("--means", metavar="M", default="tls,encrypt")
+    serve.add_argument("--ofb-as-bsd", action="store_true", help="output feedback as old telnets do it")
     serve.add_argument("--certificate", metavar="FILE", help="certificate and key in PEM (default: a fresh self-signed one)")
     serve.add_argument("--client-ca", metavar="FILE", help="clients must have a certificate of this authority")
     serve.add_argument("--compress", action="store_true", help="offer MCCP2 and MCCP3")
@@ -135,7 +137,7 @@ def client_profile(options: argparse.Namespace) -> Profile:
     names = [name for name in options.send_env.split(",") if name]
     return profile.client(
         secure=options.encrypt, means=means, tls=context, user=options.user or "", password=_password(options.user) if options.user and not options.kerberos else "",
-        kerberos=options.kerberos,
+        kerberos=options.kerberos, ofb_as_bsd=options.ofb_as_bsd,
         terminals=(term.upper(),) if term else ("UNKNOWN",), window=(size.columns, size.lines), display=os.environ.get("DISPLAY", "") if "DISPLAY" in names else "",
         environ={name: os.environ[name] for name in names if name in os.environ},
     )  # fmt: skip
@@ -187,7 +189,7 @@ def server_profile(options: argparse.Namespace, folder: str) -> dict[str, object
     """The fields of the profile that the options of `serve` ask for."""
     from tanken.telnet import codes, kerberos, srp, tls
 
-    fields: dict[str, object] = {"secure": options.encrypt, "means": (means := _means(options.means))}
+    fields: dict[str, object] = {"secure": options.encrypt, "means": (means := _means(options.means)), "ofb_as_bsd": options.ofb_as_bsd}
     if options.users:
         users = srp.read_users(options.users)
         fields["verifiers"] = users.get

@@ -225,9 +225,9 @@ class Authentication(Handler):
         try:
             if value.code == 0:
                 self._begin()
-            elif value.code == 8 and self._server is not None and not self._server.key:
+            elif value.code == 8 and self._server is not None and not self._server.challenged:
                 self._message(2, 3, srp.octets(self._server.challenge(int.from_bytes(value.data, "big"))))
-            elif value.code == 4 and self._server is not None and self._server.key:
+            elif value.code == 4 and self._server is not None and self._server.challenged:
                 self._verify(value.data)
             else:
                 raise InputError(f"SRP code {value.code} out of turn", wanted="AUTH, EXP, RESPONSE in this order")

@@ -27,8 +27,8 @@ def usable(kind: int, key: bytes) -> bool:
     return kind in ROWS and kind != 0 and len(key) >= int(ROWS[kind].attributes["key"])
 
 
-def direction_key(kind: int, key: bytes, from_client: bool, des_key: bool = False) -> bytes:
-    """The key of one direction: 8 or 24 octets for DES and triple DES, 5 or 16 for CAST-128."""
+def direction_key(kind: int, key: bytes, from_client: bool, des_key: bool = False, as_bsd: bool = False) -> bytes:
+    """The key of one direction: 8 or 24 octets for DES and triple DES, 5 or 16 for CAST-128; `as_bsd` does not swap the halves of DES_OFB64."""
     name, need, split = ROWS[kind].name, int(ROWS[kind].attributes["key"]), int(ROWS[kind].attributes["split"])
     if name.startswith("DES3"):
         parts = [key[i : i + 8] for i in range(0, min(len(key) & ~7, 48), 8)]
@@ -36,16 +36,21 @@ def direction_key(kind: int, key: bytes, from_client: bool, des_key: bool = Fals
         chosen = b"".join(parts[int(number) - 1] for number in order)
         return chosen if des_key else schedule.odd_parity(chosen)
     second = not from_client
-    if name == "DES_OFB64":
+    if name == "DES_OFB64" and not as_bsd:
         second = from_client
     chosen = key[need : 2 * need] if second and len(key) >= split else key[:need]
     return schedule.odd_parity(chosen) if name.startswith("DES") and not des_key else chosen
 
 
+def is_ofb(kind: int) -> bool:
+    """Output feedback. The descendants of BSD's telnet (inetutils, Stanford's, Kermit's) never load the initial vector here and begin with zeros."""
+    return "OFB" in ROWS[kind].name
+
+
 def make_cipher(kind: int, key: bytes, iv: bytes) -> Feedback:
     """The cipher of a type with the key of one direction."""
     name = ROWS[kind].name
-    mode = "cfb" if "CFB" in name else "ofb"
+    mode = "ofb" if is_ofb(kind) else "cfb"
     if name.startswith("DES3"):
         return Feedback("des", mode, schedule.triple_keys(key[:8], key[8:16], key[16:24]), iv)
     if name.startswith("DES"):
@@ -120,8 +125,9 @@ class EncryptOption(Handler):
         getattr(self, "_" + value.kind.lower().replace("-", "_"))(value)
 
     def _cipher(self, way: Direction, from_client: bool) -> Feedback:
-        machine = self.machine
-        return make_cipher(way.kind, direction_key(way.kind, machine.session_key, from_client, machine.session_key_is_des), way.iv)
+        machine, as_bsd = self.machine, self.profile.ofb_as_bsd
+        key = direction_key(way.kind, machine.session_key, from_client, machine.session_key_is_des, as_bsd)
+        return make_cipher(way.kind, key, bytes(8) if as_bsd and is_ofb(way.kind) else way.iv)
 
     # our output
 

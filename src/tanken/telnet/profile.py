@@ -55,6 +55,7 @@ class Profile:
     keytab: str = ""  # the key table of a server that takes Kerberos tickets
     bound: bool = True  # SRP and Kerberos inside TLS must be bound to the channel
     ciphers: tuple[int, ...] = CIPHERS
+    ofb_as_bsd: bool = False  # OFB begins with zeros and DES_OFB64 splits like DES_CFB64, as all old peers do and no RFC says
     terminals: tuple[str, ...] = ("XTERM-256COLOR",)
     window: tuple[int, int] = (80, 24)
     speed: tuple[int, int] = (38400, 38400)
@@ -65,7 +66,6 @@ class Profile:
     ask_environ: tuple[str, ...] = ("LANG", "COLORTERM", "DISPLAY")
     linemode: int = 0  # the mode a server asks for
     limits: Limits = field(default_factory=Limits)
-
 
     @property
     def authenticates(self) -> bool:

@@ -94,12 +94,16 @@ def _prime(n: int) -> bool:
     return True
 
 
-def session_key(secret: int) -> bytes:
-    """The 40 octets of SHA_Interleave(S) (RFC 2945 section 3.1)."""
+def session_key(secret: int, as_written: bool = False) -> bytes:
+    """The 40 octets of SHA_Interleave(S), as libsrp does it: every second octet from the end backwards.
+
+    RFC 2945 section 3.1 takes them from the front (`as_written`); its own author's library, which is what telnetd, telnet and Kermit are linked
+    with, never did, so that a key made by the text alone is refused by all of them.
+    """
     data = octets(secret)
     data = data[len(data) % 2 :]
-    even, odd = sha1(data[::2]), sha1(data[1::2])
-    return bytes(octet for pair in zip(even, odd, strict=True) for octet in pair)
+    halves = (data[::2], data[1::2]) if as_written else (data[::-2], data[-2::-2])
+    return bytes(octet for pair in zip(sha1(halves[0]), sha1(halves[1]), strict=True) for octet in pair)
 
 
 def proof(user: str, salt: bytes, n: int, g: int, a: int, b: int, key: bytes, extra: bytes) -> bytes:
@@ -149,7 +153,8 @@ class Server:
 
     def __init__(self, verifier: Verifier) -> None:
         self.verifier = verifier
-        self.key = b""
+        self.key = b""  # once `check` is content
+        self._keys: tuple[bytes, ...] = ()  # as libsrp interleaves, as RFC 2945 is written
         self._a = self._b_public = 0
 
     def challenge(self, a_public: int) -> int:
@@ -164,16 +169,23 @@ class Server:
                 break
         u = int.from_bytes(sha1(octets(b_public))[:4], "big")
         secret = pow(a_public * pow(v.v, u, v.n) % v.n, b, v.n)
-        self.key = session_key(secret)
+        self._keys = session_key(secret), session_key(secret, as_written=True)
         self._a, self._b_public = a_public, b_public
         return b_public
 
+    @property
+    def challenged(self) -> bool:
+        """Whether B went out."""
+        return bool(self._keys)
+
     def check(self, m: bytes, extra: bytes) -> bytes | None:
-        """The server's own proof, or None when the client's is wrong."""
+        """The server's own proof, or None when the client's is wrong. Either way of interleaving is taken."""
         v = self.verifier
-        if not self.key or not hmac.compare_digest(m, proof(v.user, v.salt, v.n, v.g, self._a, self._b_public, self.key, extra)):
-            return None
-        return sha1(octets(self._a), m, self.key)
+        for key in self._keys:
+            if hmac.compare_digest(m, proof(v.user, v.salt, v.n, v.g, self._a, self._b_public, key, extra)):
+                self.key = key
+                return sha1(octets(self._a), m, key)
+        return None
 
 
 def decoy(user: str, secret: bytes) -> Verifier:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.parts.cli.command import tanken_command
-from tests.parts.telnet.test_ciphers import CLEAR, IV, KEY, WIRE
+from tests.parts.telnet.test_ciphers import CLEAR, IV, KEY, SESSIONS, WIRE
 
 from tanken.base.errors import InputError
 from tanken.telnet import codes as c
@@ -28,6 +28,7 @@ from tanken.telnet.capture.screen import Screen
 from tanken.telnet.codes import DO, DONT, IAC, WILL, WONT
 from tanken.telnet.events import Data, Option, Synch, Violation
 from tanken.telnet.machine import Machine
+from tanken.telnet.parser import Parser
 from tanken.telnet.recording import Capture
 
 CLIENT, SERVER = ("10.0.0.1", 40000), ("10.0.0.2", 23)
@@ -162,6 +163,17 @@ def test_decryption_tries_both_halves() -> None:
     """Kermit splits 16 octets, inetutils does not: whichever fits is taken."""
     for key in (KEY + bytes(8), bytes(8) + KEY, KEY + bytes(32), bytes(8) + KEY + bytes(24)):
         assert b"HELLO-FROM-LOGIN" in data_of(seen(session_with_encrypt(), key), "server")
+
+
+@pytest.mark.parametrize("session", SESSIONS, ids=[f"{c.ENCRYPT_TYPES.name(one[0])}-{one[1]}" for one in SESSIONS])
+def test_decryption_of_real_sessions(session: tuple[int, str, bytes, bytes, bytes, bytes]) -> None:
+    """With the session key alone every cipher of Stanford's telnetd is undone, OFB too, which does not do what the RFC says."""
+    kind, sender, key, iv, wire, clear = session
+    who, other = ("C", "S") if sender == "client" else ("S", "C")
+    turns = ((who, bytes((IAC, WILL, c.ENCRYPT)) + c.framed(c.ENCRYPT, bytes((0, kind, 1)) + iv)), (other, bytes((IAC, DO, c.ENCRYPT))),
+             (who, c.framed(c.ENCRYPT, b"\7\0") + c.framed(c.ENCRYPT, b"\3\0") + wire))  # fmt: skip
+    text = b"".join(token.data for token in Parser().feed(clear) if isinstance(token, Data))
+    assert data_of(seen(exchange(*turns), key), sender) == text
 
 
 def test_recorded_session_with_srp_and_3des(tmp_path: Path) -> None:

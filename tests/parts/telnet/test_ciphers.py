@@ -1,9 +1,10 @@
-"""The ciphers of ENCRYPT: the fact sheet's vector from a real session, and OpenSSL's as oracle for all six, in any segments, compiled and plain.
+"""The ciphers of ENCRYPT: octets of real sessions with inetutils and with Stanford's telnetd, and OpenSSL's as oracle for all six, in any segments, compiled and plain.
 
 RFC 2952, 2953, 2947, 2948, 2950, 2949; the keys of the directions from section 5 of each.
 """
 
 import random
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.decrepit.ciphers.algorithms import CAST5, TripleDES
@@ -24,6 +25,8 @@ WIRE = bytes.fromhex(
 CLEAR = bytes.fromhex("fffa220103fff000fffa2103fff000fffb01fffd00fffe22") + (
     b"HELLO-FROM-LOGIN user=\r\nmarker-plaintext-secret\r\ngot:marker-plaintext-secret\r\n"
 )
+STANFORD = [line.split() for line in (Path(__file__).parents[2] / "vectors/telnet-stanford.txt").read_text().splitlines() if line[0] != "#"]
+SESSIONS = [(int(cells[1]), cells[2], *map(bytes.fromhex, cells[3:])) for cells in STANFORD if cells[0] == "cipher"]  # type, sender, key, IV, cipher, clear
 RNG = random.Random(7)
 K24, K16, K5 = RNG.randbytes(24), RNG.randbytes(16), RNG.randbytes(5)
 FAMILIES: dict[str, tuple[str, list[int], CipherAlgorithm]] = {
@@ -39,6 +42,18 @@ def test_des_cfb64_of_a_real_session() -> None:
     for cut in range(1, len(WIRE)):
         cipher = Feedback("des", "cfb", schedule.des_keys(KEY), IV)
         assert cipher.decrypt(WIRE[:cut]) + cipher.decrypt(WIRE[cut:]) == CLEAR
+
+
+@pytest.mark.parametrize("session", SESSIONS, ids=[f"{codes.ENCRYPT_TYPES.name(one[0])}-{one[1]}" for one in SESSIONS])
+def test_every_cipher_of_real_sessions(session: tuple[int, str, bytes, bytes, bytes, bytes]) -> None:
+    """Keys split and ciphers run as the other side's do; OFB from zeros and with the halves of CFB, which is not what RFC 2953 says."""
+    kind, sender, key, iv, wire, clear = session
+    assert any(word in clear for word in (b"hello from login", b"echo $((6*7))", bytes((codes.IAC, codes.SB))))
+    half = encryption.direction_key(kind, key, sender == "client", as_bsd=True)
+    cipher = encryption.make_cipher(kind, half, bytes(8) if encryption.is_ofb(kind) else iv)
+    assert cipher.saved().decrypt(wire) == clear and cipher.encrypt(clear) == wire
+    as_written = encryption.make_cipher(kind, encryption.direction_key(kind, key, sender == "client"), iv)
+    assert (as_written.decrypt(wire) == clear) is not encryption.is_ofb(kind)
 
 
 @pytest.mark.parametrize("mode", ["cfb", "ofb"])

@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 
 import pytest
+from tests.parts.telnet.test_ciphers import STANFORD
 
 from tanken.base.errors import InputError
 from tanken.telnet import codes as c
@@ -44,9 +45,10 @@ def of(events: list[Event], kind: type) -> list[Event]:
     return [event for event in events if isinstance(event, kind)]
 
 
+@pytest.mark.parametrize("as_bsd", [False, True], ids=["as written", "as BSD"])
 @pytest.mark.parametrize("kind", TYPES, ids=[c.ENCRYPT_TYPES.name(kind) for kind in TYPES])
-def test_every_cipher_both_ways(kind: int) -> None:
-    one, other = client(ciphers=(kind,)), server(ciphers=(kind,), secure="required")
+def test_every_cipher_both_ways(kind: int, as_bsd: bool) -> None:
+    one, other = client(ciphers=(kind,), ofb_as_bsd=as_bsd), server(ciphers=(kind,), secure="required", ofb_as_bsd=as_bsd)
     at_client, at_server = connect_machines(one, other)
     name = c.ENCRYPT_TYPES.name(kind)
     for events in (at_client, at_server):
@@ -244,13 +246,28 @@ def test_srp_by_its_formulas() -> None:
     u = int.from_bytes(h(b_public.to_bytes(256, "big").lstrip(b"\0"))[:4], "big")
     secret = pow(b_public - pow(AMY.g, x, AMY.n), one._a + u * x, AMY.n).to_bytes(256, "big").lstrip(b"\0")
     secret = secret[1:] if len(secret) % 2 else secret
-    key = bytes(octet for pair in zip(h(secret[::2]), h(secret[1::2]), strict=True) for octet in pair)
-    assert len(key) == 40 and key == one.key == other.key
+    backwards = secret[::-1]  # libsrp's way; RFC 2945 section 3.1 begins at the front
+    key = bytes(octet for pair in zip(h(backwards[::2]), h(backwards[1::2]), strict=True) for octet in pair)
+    assert len(key) == 40 and key == one.key
     groups = bytes(p ^ q for p, q in zip(h(AMY.n.to_bytes(256, "big")), h(b"\2"), strict=True))
     public = [n.to_bytes(256, "big").lstrip(b"\0") for n in (a_public, b_public)]
     assert m == h(groups + h(b"amy") + AMY.salt + public[0] + public[1] + key + b"\5\4")
     answer = other.check(m, b"\5\4")
-    assert answer == h(public[0] + m + key) and one.check(answer)
+    assert answer == h(public[0] + m + key) and one.check(answer) and other.key == key
+    written = bytes(octet for pair in zip(h(secret[::2]), h(secret[1::2]), strict=True) for octet in pair)  # a client that follows the text is let in too
+    m = h(groups + h(b"amy") + AMY.salt + public[0] + public[1] + written + b"\5\4")
+    assert other.check(m, b"\5\4") == h(public[0] + m + written) and other.key == written
+
+
+def test_srp_of_a_real_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exchange of our client with Stanford's telnetd, recorded: A, M and the key from the same secret; its proof is taken."""
+    (cells,) = [cells for cells in STANFORD if cells[0] == "srp"]
+    salt, secret, a_public, b_public, m, proof, key = map(bytes.fromhex, cells[3:])
+    monkeypatch.setattr(srp.secrets, "randbits", lambda bits: int.from_bytes(secret, "big"))
+    one = srp.Client(cells[1], cells[2])
+    assert srp.octets(one.parameters(srp.N_2048, srp.G_2048, salt)) == a_public
+    assert one.respond(int.from_bytes(b_public, "big"), b"\5\4") == m and one.key == key
+    assert one.check(proof) and not one.check(proof[:-1] + bytes((proof[-1] ^ 1,)))
 
 
 def test_refusals_of_a_stripped_offer() -> None:

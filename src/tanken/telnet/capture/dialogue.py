@@ -262,11 +262,13 @@ class Dialogue:
     def _choose(self, side: Side, data: bytes) -> None:
         """Picks the key that makes the first octets look like TELNET: peers split session keys in different ways."""
         best: tuple[int, Feedback] | None = None
+        starts = (side.iv, bytes(8)) if encryption.is_ofb(side.kind) else (side.iv,)
         for key in self._candidates(side):
-            cipher = encryption.make_cipher(side.kind, key, side.iv)
-            score = plausible(cipher.saved().decrypt(data[:TRIAL]))
-            if best is None or score > best[0]:
-                best = score, cipher
+            for start in starts:
+                cipher = encryption.make_cipher(side.kind, key, start)
+                score = plausible(cipher.saved().decrypt(data[:TRIAL]))
+                if best is None or score > best[0]:
+                    best = score, cipher
         if best is None:
             self._opaque(side, f"encrypted with {c.ENCRYPT_TYPES.name(side.kind)}, for which the key is too short")
             return
