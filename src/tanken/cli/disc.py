@@ -23,6 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     press.add_argument("-o", "--output", metavar="FILE", required=True, help="where to write, - for the standard output")
     press.add_argument("--format", choices=("dvd", "cd"), default="dvd")
     press.add_argument("--form", choices=("2064", "2366", "2384", "t"), help="bytes of a DVD's frame, or t: run lengths of the channel (a CD is always t)")
+    press.add_argument("--layers", choices=("ptp", "otp"), help="of a DVD: half of it on each of two layers, on a parallel or an opposite track path")
     press.add_argument("--damage", action="append", default=[], metavar="KIND:NAME=NUMBER,...", help="may be given more than once; `list` shows all kinds")
     press.add_argument("--seed", type=int, default=0, help="decides all that is left to chance")
     press.add_argument("--spread", action="store_true", help="lay the blocks evenly over a whole disc, as if only every Nth had been read")
@@ -112,6 +113,8 @@ def _press(options: argparse.Namespace) -> int:
         raise UsageError(f"seed {options.seed}", wanted="0 or more")
     if options.format == "cd" and options.form not in (None, "t"):
         raise UsageError(f"--form {options.form} of a CD", wanted="t: run lengths of the channel")
+    if options.format == "cd" and options.layers:
+        raise UsageError("--layers of a CD", wanted="one layer")
     try:
         image = sys.stdin.buffer.read() if options.image == "-" else Path(options.image).read_bytes()
     except OSError as error:
@@ -119,13 +122,14 @@ def _press(options: argparse.Namespace) -> int:
     if not image:
         raise InputError("an empty image", where=options.image, wanted="user data")
     blocks = -(-len(image) // 32768)
-    stride = max(1, geometry.block_at(geometry.RIM) // blocks) if options.spread else 1
+    room = geometry.block_at(geometry.RIM, geometry.dvd(2 if options.layers else 1))
+    stride = max(1, room // (-(-blocks // 2) if options.layers else blocks)) if options.spread else 1
     tell = progress.to(sys.stderr) if sys.stderr.isatty() else progress.silent
     if options.format == "cd":
         cover = geometry.CD.steps_to(geometry.RIM) / (-(-len(image) // 2048) * 98 + 111)
         pieces: Iterable[bytes] = [press.press_cd(image, damages, options.seed, max(1.0, cover) if options.spread else 1.0)]
     else:
-        pieces = press.press_dvd(image, options.form or "2366", damages, options.seed, stride, tell)
+        pieces = press.press_dvd(image, options.form or "2366", damages, options.seed, stride, options.layers, tell)
     written = _write(options.output, pieces)
     if options.output != "-":
         print(f"{options.output}: {written:,} bytes, {blocks:,} ECC blocks' worth of user data" if options.format == "dvd" else f"{options.output}: {written:,} runs")

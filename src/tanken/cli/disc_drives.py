@@ -99,6 +99,7 @@ def _scan(options: argparse.Namespace) -> int:
         if not proof.believed:
             raise UnsupportedError(f"the drive is not believed: {'; '.join(proof.reasons)}", where=options.drive[0], hint="--no-proof scans all the same")
     made = Measurement(options.drive[0], "drive", options.kind, [f"counts as the drive ({family}) reported them"])
+    made.span = max(1, scan.interval(family, "dvd") // 16) if options.kind == "dvd" else 1
     state = Path(options.state) if options.state else None
     if state is not None and state.exists():
         made = Measurement.restore(state.read_text(), str(state))

@@ -33,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", metavar="FILE", help="errors over the radius, .svg (- for text)")
     parser.add_argument("--type", metavar="TYPE", help="dvd-rom, dvd-r, dvd-rw, dvd+r, dvd+rw or cd: whose limits hold")
     parser.add_argument("--format", metavar="NAME", help="take the input as dvd2366, dvd2384, dvd2064, cd2352, cd2448, efm, dvdt or iso")
+    parser.add_argument("--layers", type=int, choices=(1, 2), help="layers of the DVD (default: what the sectors' IDs tell; a dump of one layer of two cannot)")
     parser.add_argument("--state", metavar="FILE", help="keep the state there, and go on from it if a measurement was interrupted")
     parser.add_argument("--log", metavar="DB", help="write the summary into this SQLite file")
     parser.add_argument("--disc", metavar="NAME", help="the disc's name in the log (default: the file's)")
@@ -64,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
     if judged:
         judge_damage(found, judged.kind, judged.confidence)
         found.speed_steps = judged.steps
+    elif made.log:
+        found.speed_steps = classify.speed_steps(made)
     if options.csv:
         _write(options.csv, _csv(lines))
     _draw(options, made, found)
@@ -90,7 +93,7 @@ def _measure(options: argparse.Namespace) -> Measurement:
 
     source = inputs.read(options.image, options.format)
     state = Path(options.state) if options.state else None
-    made = measure.begin(source)
+    made = measure.begin(source, options.layers)
     if state is not None and state.exists():
         made = measure.Measurement.restore(state.read_text(), str(state))
         if made.form != source.form.name or made.source != source.name:
@@ -151,12 +154,13 @@ def _draw(options: argparse.Namespace, made: Measurement, found: Summary) -> Non
     from tanken.view import disc
 
     title = f"{Path(made.source).name}: {found.type}{f', {found.damage}' if found.damage else ''}"
+    grids = [made.grid, made.upper][: made.layers]
     if options.map:
-        _write(options.map, disc.map_svg(made.grid, title) if options.map.endswith(".svg") else disc.map_png(made.grid))
+        _write(options.map, disc.map_svg(grids, title) if options.map.endswith(".svg") else disc.map_png(grids))
     if options.plot == "-":
-        print("\n".join(disc.plot_text(made.grid)))
+        print("\n".join(disc.plot_text(grids)))
     elif options.plot:
-        _write(options.plot, disc.plot_svg(made.grid, title))
+        _write(options.plot, disc.plot_svg(grids, title))
 
 
 def _number(value: Any) -> str:
@@ -169,7 +173,7 @@ LABELS = (
     ("blocks", "ECC blocks"), ("seconds", "seconds"), ("pi_total", "PI errors"), ("pi_max", "  most in a block"), ("pi_sum8_max", "  most in 8 blocks"),
     ("pi_sum8_mean", "  mean of 8 blocks"), ("pif_total", "PI failures"), ("pif_max", "  most in a block"), ("po_total", "PO: columns corrected"),
     ("pof_total", "PO failures"), ("c1", "C1"), ("c2", "C2"), ("bler_mean", "BLER, mean"), ("bler_max", "BLER, worst 10 s"), ("c2_pointers", "C2 pointers"),
-    ("q_bad", "Q checks failed"), ("edc_bad", "EDC failed, sectors"), ("longest_burst", "longest burst, bytes"), ("bursts", "bursts by bytes"),
+    ("q_bad", "Q checks failed"), ("edc_bad", "EDC failed, sectors"), ("by_layer", "PI errors by layer"), ("longest_burst", "longest burst, bytes"), ("bursts", "bursts by bytes"),
 )  # fmt: skip
 
 
@@ -186,6 +190,6 @@ def table(found: Summary) -> Iterable[str]:
     if found.damage:
         yield f"  looks like             {found.damage} (confidence {found.confidence:.2f})"
     if found.speed_steps:
-        yield f"  speed steps at         {', '.join(f'{step:.1f} mm' for step in found.speed_steps)}"
+        yield f"  steps at               {', '.join(f'{step:.1f} mm' for step in found.speed_steps)}, as a burner's speed makes them"
     for note in found.notes:
         yield f"  note                   {note}"

@@ -36,10 +36,19 @@ def _model() -> dict[str, Any]:
         return {name: file[name].astype(np.float64) for name in file.files}
 
 
+def speed_steps(made: Measurement) -> list[float]:
+    """Radii in mm at which the errors of a drive's log jump, as the steps of a burner's speed make them; none where too little was read."""
+    if not made.log or (made.grid.read.sum(axis=1) > 0).sum() < LEAST_RINGS:
+        return []
+    return [round(radius, 1) for radius, _ in features.steps(made.grid)]
+
+
 def classify(made: Measurement) -> Judged | None:
-    """The damage of a measured DVD, or None where too little was read, or too little is wrong, to say."""
-    grid = made.grid
-    if made.kind != "dvd" or made.form not in ("dvd2366", "dvd2384", "dvdt") or (grid.read.sum(axis=1) > 0).sum() < LEAST_RINGS:
+    """The damage of a measured DVD, or None where too little was read, or too little is wrong, to say. Of two layers the one with more wrong rows is asked."""
+    if made.kind != "dvd" or made.form not in ("dvd2366", "dvd2384", "dvdt"):
+        return None
+    grid = made.upper if made.upper.wrong.sum() > made.grid.wrong.sum() else made.grid
+    if (grid.read.sum(axis=1) > 0).sum() < LEAST_RINGS:
         return None
     if grid.wrong.sum() < LEAST_ROWS:
         return Judged("clean", 1.0)

@@ -1,7 +1,8 @@
 """Scan logs of drives: qpxtool's .qpx, CSV of K-Probe, DiscSpeed and others, as measurements of lower resolution.
 
-qpxtool: XML, `errc` with one `d` an interval, attributes named after the counts. CSV as test houses exchange it (cdrinfo.com, "Media quality tests"):
-position, PI or C1, PIF (which K-Probe calls PO) or C2; a header names the columns.
+qpxtool (gui/src/resultsio.cpp): XML, in `errc` one `d` an interval: address, speed and eight counts, with commas between; the bits of `data` say which
+counts the drive gave. CSV as test houses exchange it (cdrinfo.com, "Media quality tests"): position, PI or C1, PIF (which K-Probe calls PO) or C2; a
+header names the columns.
 """
 
 from __future__ import annotations
@@ -11,15 +12,21 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 
-from tanken.base.errors import InputError
-from tanken.disc.measure import BlockLine, Measurement, SecondLine
+import numpy as np
+
+from tanken.base.errors import InputError, UnsupportedError
+from tanken.disc import geometry
+from tanken.disc.dvd.block import ROWS
+from tanken.disc.dvd.frame import FIRST_PSN, SECTORS
+from tanken.disc.measure import FRAMES_A_SECOND, BlockLine, Measurement, SecondLine
 
 HEAD = 4096  # bytes that recognition looks at
 LARGEST = 256 << 20  # bytes of a log
-FIRST_PSN = 0x030000
 MOST = 1 << 40  # of any count
+QPX_CD = ("bler", "e11", "e21", "e31", "e12", "e22", "e32", "cu")
+QPX_DVD = ("", "pi", "pi8", "pif", "po", "po8", "pof", "lost")
 NAMES = {
-    "lba": ("lba", "sector", "position", "sec", "time", "block", "gb", "mb", "psn"),
+    "lba": ("lba", "sector", "position", "sec", "time"), "block": ("block", "ecc block"), "psn": ("psn",), "mb": ("mb", "position (mb)"), "gb": ("gb", "position (gb)"),
     "pi": ("pie", "pi", "pi errors", "pi error", "pierrors", "pi sum8"), "pif": ("pif", "pi failures", "pi failure", "pifailures", "po"),
     "po": ("poe", "po errors"), "pof": ("pof", "po failures", "pouncorrectable"),
     "bler": ("c1", "bler", "c1 errors"), "c2": ("c2", "e22", "c2 errors"), "cu": ("cu", "e32", "uncr"),
@@ -58,15 +65,11 @@ def _new(name: str, kind: str, note: str) -> Measurement:
     return made
 
 
-def _value(attributes: dict[str, str], *names: str) -> int | None:
-    for name in names:
-        text = attributes.get(name)
-        if text is not None:
-            try:
-                return min(max(0, round(float(text))), MOST)
-            except (ValueError, OverflowError):
-                return None
-    return None
+def _count(text: str) -> int:
+    try:
+        return min(max(0, round(float(text))), MOST)
+    except (ValueError, OverflowError):
+        raise InputError(f"{text!r} in a log", wanted="a number") from None
 
 
 def _qpx(text: str) -> Measurement:
@@ -74,22 +77,53 @@ def _qpx(text: str) -> Measurement:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         raise InputError(f"broken XML: {error}", wanted="a .qpx file of qpxtool") from error
-    identity = root.find("./media/identify")
+    identity, test = root.find("./media/identify"), root.find(".//errc")
     media = identity.get("type", "") if identity is not None else ""
     made = _new(root.get("name", "qpxtool log"), "cd" if media.startswith("CD") else "dvd", f"qpxtool log of {media or 'an unknown disc'}: counts as that drive reported them")
-    for count, item in enumerate(root.findall(".//errc/d")):
-        values = dict(item.attrib)
-        lba = _value(values, "lba") or 0
-        if made.kind == "cd":
-            c1 = {name: _value(values, name) or 0 for name in ("e11", "e21", "e31")}
-            c2 = {name: _value(values, other) or 0 for name, other in (("e12", "e12"), ("e22", "e22"), ("e32", "e32"), ("cu", "uncr"))}
-            made.lines.append(SecondLine(lba // 75, c1, c2, _value(values, "bler"), 0, None, None))
-        else:
-            pie, pif, poe, pof = (_value(values, name) or 0 for name in ("pie", "pif", "poe", "pof"))
-            made.lines.append(BlockLine(count, FIRST_PSN + lba, pie, pif, poe, pof, 0))
-    if not made.lines:
+    rows = [item.text.split(",") for item in (test if test is not None else ()) if item.tag == "d" and item.text]
+    if test is None or not rows:
         raise InputError("no error-correction test in the log", wanted="an errc element with measurements")
+    if media.startswith("BD"):
+        raise UnsupportedError(f"a log of {media}", wanted="CD or DVD", hint="LDC and BIS of a Blu-ray disc are not judged")
+    given = _count(test.get("data", "0")) or 0xFF
+    names = QPX_CD if made.kind == "cd" else QPX_DVD
+    for count, row in enumerate(rows):
+        if len(row) != 10:
+            raise InputError(f"{len(row)} numbers in a measurement", wanted="10: address, speed and eight counts", where=f"errc, measurement {count + 1}")
+        values = {name: _count(cell) for bit, (name, cell) in enumerate(zip(names, row[2:], strict=True)) if given >> bit & 1}
+        _add(made, count, _count(row[0]), values)
+    _picture(made)
     return made
+
+
+def _add(made: Measurement, count: int, lba: int, values: dict[str, int]) -> None:
+    """One measurement of a .qpx file; what the drive did not give stays unknown, but for PI and C1, without which there is nothing."""
+    if made.kind == "cd":
+        c1 = {name: values.get(name, 0) for name in ("e11", "e21", "e31")}
+        if not any(name in values for name in c1):
+            c1["e11"] = values.get("bler", 0)
+        c2 = {name: values.get(name, 0) for name in ("e12", "e22", "e32", "cu")}
+        made.lines.append(SecondLine(lba // 75, c1, c2, values.get("bler", sum(c1.values())), 0, None, None))
+        return
+    pi = values.get("pi8", 0) if "pi" not in values or not values["pi"] else values["pi"]
+    made.lines.append(BlockLine(count, FIRST_PSN + lba, pi, values.get("pif", 0), values.get("po"), values.get("pof", 0) + values.get("lost", 0), 0))
+
+
+def _picture(made: Measurement) -> None:
+    """How many ECC blocks a line stands for, and the errors over the radius: where on a turn they lie no log tells."""
+    if not made.lines:
+        return
+    if made.kind == "cd":
+        bler, seconds = made.column("bler").clip(0), np.arange(len(made.lines), dtype=np.float64) + 0.5
+        made.grid.spread(geometry.CD.radius(seconds * FRAMES_A_SECOND), np.full(len(bler), FRAMES_A_SECOND), bler)
+        return
+    steps = np.diff(made.column("psn"))
+    steps = steps[steps > 0]
+    made.span = max(1, round(float(np.median(steps)) / SECTORS)) if len(steps) else 1
+    psns, rows = made.column("psn"), made.span * ROWS
+    made.grid.spread(geometry.DVD.radius(geometry.psn_steps(psns) + rows / 2), np.full(len(psns), rows), made.column("pi").clip(0))
+    if made.span > 1:
+        made.notes.append(f"each line of the log stands for {made.span} ECC blocks")
 
 
 def _columns(line: str) -> dict[str, int]:
@@ -132,9 +166,17 @@ def _csv(text: str, name: str) -> Measurement | None:
     made = _new(name, "dvd", "scan log: counts as that drive reported them; a drive's `PO` is what the standard calls PI failures")
     for index, row in enumerate(rows):
         pi, pif, po, pof = (round(row[columns[key]]) if key in columns else 0 for key in ("pi", "pif", "po", "pof"))
-        lba = round(row[columns["lba"]]) if "lba" in columns else index * 16
-        made.lines.append(BlockLine(index, FIRST_PSN + lba, pi, pif, po, pof, 0))
+        made.lines.append(BlockLine(index, FIRST_PSN + _lba(row, columns, index), pi, pif, po, pof, 0))
+    _picture(made)
     return made
+
+
+def _lba(row: list[float], columns: dict[str, int], index: int) -> int:
+    """The address by whichever column tells it; MB and GB as powers of two, which is what those programs show."""
+    for key, factor, first in (("lba", 1.0, 0), ("psn", 1.0, FIRST_PSN), ("block", SECTORS, 0), ("mb", (1 << 20) / 2048, 0), ("gb", (1 << 30) / 2048, 0)):
+        if key in columns:
+            return max(0, round(row[columns[key]] * factor) - first)
+    return index * SECTORS
 
 
 def _cd_rows(rows: list[list[float]], columns: dict[str, int], name: str) -> Measurement:
@@ -142,6 +184,7 @@ def _cd_rows(rows: list[list[float]], columns: dict[str, int], name: str) -> Mea
     for index, row in enumerate(rows):
         bler, c2, cu = (round(row[columns[key]]) if key in columns else 0 for key in ("bler", "c2", "cu"))
         made.lines.append(SecondLine(index, {"e11": bler, "e21": 0, "e31": 0}, {"e12": 0, "e22": c2, "e32": cu, "cu": cu}, bler, 0, None, None))
+    _picture(made)
     return made
 
 

@@ -21,7 +21,7 @@ from tanken.disc.cd import circ, efm, sector, subcode
 from tanken.disc.dvd import block, frame, modulation
 from tanken.disc.dvd.block import COLUMNS, ROWS
 from tanken.disc.dvd.decode import Report, decode
-from tanken.disc.dvd.frame import SECTORS
+from tanken.disc.dvd.frame import SECTORS, USER
 from tanken.disc.inputs import Source
 from tanken.disc.polar import Grid
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tanken.coding.gf256 import Bytes
 
 CHUNK = 128  # ECC blocks at a time
+SAMPLE = 1024  # sectors that are asked for their layer
 SECOND = 75  # sectors
 FRAMES_A_SECOND = SECOND * circ.FRAMES
 
@@ -74,9 +75,11 @@ class Measurement:
     notes: list[str] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     grid: Grid = field(default_factory=Grid)
+    upper: Grid = field(default_factory=Grid)  # of the second layer
     bursts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(33, dtype=np.int64))  # runs of wrong bytes by length, the last: 32 and more
     longest: int = 0
     layers: int = 1
+    span: int = 1  # ECC blocks of a line
     log: bool = False  # of a drive's scan log, not measured here
 
     def column(self, name: str) -> NDArray[np.int64]:
@@ -86,9 +89,9 @@ class Measurement:
 
     def state(self) -> dict[str, Any]:
         """Everything, in the types of JSON."""
-        grid = {name: getattr(self.grid, name).tolist() for name in ("read", "wrong", "symbols", "lost", "fine", "sizes")}
+        grids = {layer: {name: getattr(grid, name).tolist() for name in Grid.NAMES} for layer, grid in (("grid", self.grid), ("upper", self.upper))}
         return {"source": self.source, "form": self.form, "kind": self.kind, "notes": self.notes, "lines": [dict(line.items()) for line in self.lines],
-                "grid": grid, "bursts": self.bursts.tolist(), "longest": self.longest, "layers": self.layers}  # fmt: skip
+                **grids, "bursts": self.bursts.tolist(), "longest": self.longest, "layers": self.layers, "span": self.span}  # fmt: skip
 
     @classmethod
     def restore(cls, text: str, where: str) -> Measurement:
@@ -97,24 +100,41 @@ class Measurement:
             state = json.loads(text)
             kind = {"dvd": BlockLine, "cd": SecondLine}[state["kind"]]
             made = cls(state["source"], state["form"], state["kind"], state["notes"], [kind(**line) for line in state["lines"]])
-            for name, values in state["grid"].items():
-                getattr(made.grid, name)[:] = values
-            made.bursts[:], made.longest, made.layers = state["bursts"], int(state["longest"]), int(state["layers"])
+            for layer, grid in (("grid", made.grid), ("upper", made.upper)):
+                for name in Grid.NAMES:
+                    getattr(grid, name)[:] = state[layer][name]
+            made.bursts[:], made.longest, made.layers, made.span = state["bursts"], int(state["longest"]), int(state["layers"]), max(1, int(state["span"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"no state of a measurement ({type(error).__name__})", where=where, hint="remove the file to begin anew") from error
         return made
 
 
-def begin(source: Source) -> Measurement:
-    """An empty measurement of a source."""
+def begin(source: Source, layers: int | None = None) -> Measurement:
+    """An empty measurement of a source; how many layers its disc has is asked of the sectors' IDs where it is not given."""
     form = source.form
     made = Measurement(source.name, form.name, "cd" if form.name.startswith(("cd", "efm")) else "dvd")
+    made.layers = layers or (count_layers(source) if made.kind == "dvd" and form.unit > USER else 1)
     if form.silent:
         made.notes.append(form.silent)
     rest = len(source.data) % form.unit if form.unit else 0
     if rest:
         made.notes.append(f"{rest} bytes at the end are no whole unit of {form.unit} bytes and were left out")
     return made
+
+
+def count_layers(source: Source) -> int:
+    """1, or 2 where sectors' IDs name the second layer or have numbers of a layer that is read inwards."""
+    unit, count = source.form.unit, source.units
+    places = np.unique(np.linspace(0, max(0, count - 1), min(count, SAMPLE)).astype(np.int64))
+    heads = np.ascontiguousarray(source.data[: count * unit].reshape(count, unit)[places, :6])
+    return layers_of(heads)
+
+
+def layers_of(heads: Bytes) -> int:
+    """The layers that IDs and their checks (count, 6) tell of; damaged ones have no say."""
+    good = heads[~frame.id_errors(heads) & heads.any(axis=1)]
+    second = int(((good[:, 0] & 1 > 0) | (frame.psns(good) >= geometry.INWARD)).sum())
+    return 2 if second > 2 else 1
 
 
 def run(source: Source, made: Measurement, progress: Progress = silent) -> Iterator[Line]:
@@ -165,13 +185,24 @@ def _places(received: Bytes, corrected: Bytes, report: Report, made: Measurement
         at = np.nonzero(lost)
         symbols[at] = np.maximum(6, (received[at] != corrected[at]).sum(axis=1))  # what PI gave up had at least 6
     recorded = symbols[:, block.RECORDED_ORDER]
-    steps = (geometry.psn_steps(report.psn)[:, None] + np.arange(ROWS)).reshape(-1)
-    made.grid.add(geometry.DVD.radius(steps), geometry.DVD.angle(steps), recorded.reshape(-1), lost[:, block.RECORDED_ORDER].reshape(-1))
-    if (report.psn >= 0x800000).any():
-        made.layers = 2
+    radius, angle = geometry.dvd_places(report.psn, made.layers, np.arange(ROWS, dtype=np.float64))
+    _onto(made, report.psn, report.layer > 0, radius, angle, recorded, lost[:, block.RECORDED_ORDER])
     for i in np.flatnonzero(symbols.any(axis=1)):
         rows = block.RECORDED_ORDER[recorded[i] != 0]
         _bursts((received[i, rows] != corrected[i, rows]), np.flatnonzero(recorded[i]), made)
+
+
+def _onto(
+    made: Measurement, psns: NDArray[np.int64], upper: NDArray[np.bool_], radius: NDArray[np.float64], angle: NDArray[np.float64], symbols: NDArray[np.int64],
+    lost: NDArray[np.bool_],
+) -> None:
+    """Rows of blocks (blocks, rows) onto the picture of the layer they lie on."""
+    upper = (upper | (psns >= geometry.INWARD)) & (made.layers > 1)
+    for grid, chosen in ((made.grid, ~upper), (made.upper, upper)):
+        if chosen.all():
+            grid.add(radius.reshape(-1), angle.reshape(-1), symbols.reshape(-1), lost.reshape(-1))
+        elif chosen.any():
+            grid.add(radius[chosen].reshape(-1), angle[chosen].reshape(-1), symbols[chosen].reshape(-1), lost[chosen].reshape(-1))
 
 
 def _bursts(wrong: NDArray[np.bool_], places: NDArray[np.int64], made: Measurement) -> None:
@@ -200,8 +231,9 @@ def _frames_only(piece: Bytes, start: int, made: Measurement) -> Iterator[Line]:
         psn = int(values[counts.argmax()])
         part = piece[i * SECTORS : (i + 1) * SECTORS]
         bad = frame.edc_errors(part, np.full(SECTORS, psn >> 4 & 15))
-        steps = geometry.psn_steps(np.array([psn])) + (np.arange(SECTORS) + 0.5) * (ROWS / SECTORS)
-        made.grid.add(geometry.DVD.radius(steps), geometry.DVD.angle(steps), bad.astype(np.int64), bad)
+        radius, angle = geometry.dvd_places(np.array([psn]), made.layers, (np.arange(SECTORS, dtype=np.float64) + 0.5) * (ROWS / SECTORS))
+        upper = np.array([(part[:, 0] & 1).sum() > SECTORS // 2])
+        _onto(made, np.array([psn]), upper, radius, angle, bad[None].astype(np.int64), bad[None])
         made.lines.append(BlockLine(start + i, psn, None, None, None, None, int(bad.sum())))
         yield made.lines[-1]
 
@@ -215,6 +247,7 @@ def _dvd_runs(source: Source, made: Measurement, progress: Progress) -> Iterator
     votes = np.bincount(((np.arange(len(rows)) - numbers) % SECTORS).astype(np.int64), minlength=1)
     skip = int(votes.argmax())
     rows = rows[skip:]
+    made.layers = max(made.layers, layers_of(np.ascontiguousarray(rows[:, 0, :6])))
     rows = rows[: len(rows) // SECTORS * SECTORS]
     if not len(rows):
         made.notes.append("no whole ECC block was found in the channel")

@@ -27,6 +27,8 @@ def _zeros(*shape: int) -> Floats:
 class Grid:
     """Counts over (ring, sector): rows read, rows wrong, wrong symbols, rows lost; and over fine rings: read, wrong."""
 
+    NAMES = ("read", "wrong", "symbols", "lost", "fine", "sizes")
+
     read: Floats = field(default_factory=lambda: _zeros(RINGS, SECTORS))
     wrong: Floats = field(default_factory=lambda: _zeros(RINGS, SECTORS))
     symbols: Floats = field(default_factory=lambda: _zeros(RINGS, SECTORS))
@@ -50,6 +52,15 @@ class Grid:
         self.sizes += np.bincount(symbols[bad].clip(0, 255), minlength=256)
         if lost is not None and lost.any():
             self.lost += np.bincount(cell[lost], minlength=RINGS * SECTORS).reshape(RINGS, SECTORS)
+
+    def spread(self, radius: Floats, read: NDArray[np.int64], wrong: NDArray[np.int64]) -> None:
+        """Counts rows of which only the radius is known, evenly around."""
+        ring = ((radius - INNER) * (RINGS / (OUTER - INNER))).astype(np.int64).clip(0, RINGS - 1)
+        fine = ((radius - INNER) * (FINE / (OUTER - INNER))).astype(np.int64).clip(0, FINE - 1)
+        self.read += np.bincount(ring, weights=read, minlength=RINGS)[:, None] / SECTORS
+        self.wrong += np.bincount(ring, weights=wrong, minlength=RINGS)[:, None] / SECTORS
+        self.fine[0] += np.bincount(fine, weights=read, minlength=FINE)
+        self.fine[1] += np.bincount(fine, weights=wrong, minlength=FINE)
 
     def rate(self) -> Floats:
         """The share of wrong rows in each cell, NaN where nothing was read."""

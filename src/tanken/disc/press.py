@@ -6,6 +6,7 @@ The channel is exact (ECMA-267, IEC 60908); the damage is a model (`disc.damage`
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,11 +29,12 @@ BATCH = 256  # ECC blocks at a time
 FORMS = {"2064": "data frames after correction", "2366": "recording frames", "2384": "recording frames and 18 more bytes", "t": "run lengths of the channel"}
 
 
-def dvd_track(psns: NDArray[np.int64], layer: int = 0) -> Track:
-    """The rows of ECC blocks that begin at these sectors, in recorded order."""
-    steps = (geometry.psn_steps(psns)[:, None] + np.arange(ROWS)).reshape(-1)
-    spiral = geometry.DVD
-    return Track(spiral.radius(steps), spiral.angle(steps), layer)
+def dvd_track(psns: NDArray[np.int64], layer: int = 0, layers: int = 1) -> Track:
+    """The rows of ECC blocks that begin at these sectors, in recorded order; of a layer read inwards in the opposite order."""
+    radius, angle = geometry.dvd_places(psns, layers, np.arange(ROWS, dtype=np.float64))
+    if len(psns) and psns[0] >= geometry.INWARD:
+        radius, angle = radius[::-1, ::-1], angle[::-1, ::-1]
+    return Track(radius.reshape(-1), angle.reshape(-1), layer)
 
 
 def damaged(rows: Bytes, track: Track, damages: Damages, seed: int, part: int = 0) -> None:
@@ -44,25 +46,58 @@ def damaged(rows: Bytes, track: Track, damages: Damages, seed: int, part: int = 
             rows[index, place] ^= noise.integers(1, 256, len(index), dtype=np.uint8)
 
 
-def blocks_of(image: memoryview | bytes, start: int, count: int, stride: int = 1, first_psn: int = FIRST_PSN) -> tuple[Bytes, NDArray[np.int64]]:
-    """ECC blocks `start` on of an image, and the sector number of each; with a stride they lie `stride` blocks apart on the disc."""
-    piece = np.frombuffer(image[start * SECTORS * USER : (start + count) * SECTORS * USER], dtype=np.uint8)
-    user = np.zeros((-(-len(piece) // (SECTORS * USER)) * SECTORS, USER), dtype=np.uint8)
+PATHS = ("ptp", "otp")  # parallel and opposite track path
+
+
+@dataclass(frozen=True)
+class Run:
+    """Blocks that lie in a row on one layer: which of the image, the sector number of the first, and byte 0 of their IDs."""
+
+    first: int
+    count: int
+    psn: int
+    layer: int
+    info: int
+
+
+def runs(total: int, path: str | None = None, stride: int = 1) -> list[Run]:
+    """Where the blocks of an image lie: on one layer, or half of them on each of two (ECMA-267 section 16.1 and figure 17).
+
+    On two layers the reflectivity bit is set and the lowest bit tells the layer; on an opposite path the second layer begins at the outside, with the
+    complement of the number at which the first one ended.
+    """
+    if path is None:
+        return [Run(0, total, FIRST_PSN, 0, 0)]
+    lower = -(-total // 2)
+    end = FIRST_PSN + SECTORS * stride * lower
+    return [Run(0, lower, FIRST_PSN, 0, 0x20), Run(lower, total - lower, FIRST_PSN if path == "ptp" else geometry.inverse(end - 1), 1, 0x21)]
+
+
+def blocks_of(image: memoryview | bytes, start: int, psns: NDArray[np.int64], info: int = 0) -> Bytes:
+    """ECC blocks `start` on of an image, as many as there are numbers of their first sectors."""
+    piece = np.frombuffer(image[start * SECTORS * USER : (start + len(psns)) * SECTORS * USER], dtype=np.uint8)
+    user = np.zeros((len(psns) * SECTORS, USER), dtype=np.uint8)
     user.reshape(-1)[: len(piece)] = piece
-    psns = first_psn + SECTORS * stride * np.arange(start, start + len(user) // SECTORS, dtype=np.int64)
-    frames = [frame.make(user[i * SECTORS : (i + 1) * SECTORS], int(psn)) for i, psn in enumerate(psns)] if stride > 1 else [frame.make(user, int(psns[0]))]
-    return block.encode(np.concatenate(frames)), psns
+    steps = np.diff(psns)
+    if (steps == SECTORS).all():
+        return block.encode(frame.make(user, int(psns[0]), info))
+    return block.encode(np.concatenate([frame.make(user[i * SECTORS : (i + 1) * SECTORS], int(psn), info) for i, psn in enumerate(psns)]))
 
 
-def press_dvd(image: memoryview | bytes, form: str = "2366", damages: Damages = (), seed: int = 0, stride: int = 1, progress: Progress = silent) -> Iterator[bytes]:
-    """The raw bytes of a DVD in a form of FORMS, some blocks at a time."""
+def press_dvd(
+    image: memoryview | bytes, form: str = "2366", damages: Damages = (), seed: int = 0, stride: int = 1, path: str | None = None, progress: Progress = silent
+) -> Iterator[bytes]:
+    """The raw bytes of a DVD in a form of FORMS, some blocks at a time; with a track path of PATHS on two layers."""
     total = max(1, -(-len(image) // (SECTORS * USER)))
-    for start in range(0, total, BATCH):
-        blocks, psns = blocks_of(image, start, BATCH, stride)
-        recorded = np.ascontiguousarray(blocks[:, block.RECORDED_ORDER, :])
-        damaged(recorded.reshape(-1, COLUMNS), dvd_track(psns), damages, seed, start)
-        yield _dvd_form(recorded, form)
-        progress(Event("press", min(start + BATCH, total), total, f"{total} ECC blocks"))
+    for run in runs(total, path, stride):
+        for start in range(0, run.count, BATCH):
+            psns = run.psn + SECTORS * stride * np.arange(start, min(start + BATCH, run.count), dtype=np.int64)
+            blocks = blocks_of(image, run.first + start, psns, run.info)
+            recorded = np.ascontiguousarray(blocks[:, block.RECORDED_ORDER, :])
+            rows, done = recorded.reshape(-1, COLUMNS), run.first + start
+            damaged(rows[::-1] if psns[0] >= geometry.INWARD else rows, dvd_track(psns, run.layer, 1 if path is None else 2), damages, seed, done)
+            yield _dvd_form(recorded, form)
+            progress(Event("press", done + len(psns), total, f"{total} ECC blocks"))
 
 
 def _dvd_form(recorded: Bytes, form: str) -> bytes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tanken.disc import media
+from tanken.disc import geometry, media
 from tanken.disc.cd import sector
 from tanken.disc.dvd import block, frame
 from tanken.disc.dvdisaster import repair
@@ -65,9 +65,10 @@ def _dvd(source: Source) -> dict[str, object]:
     if not len(numbers):
         return out
     layers = np.unique(heads[good][:, 0] & 1).tolist()
-    inward = bool((numbers >= 0x800000).any())
+    inward = bool((numbers >= geometry.INWARD).any())
     out |= {"first sector number": f"0x{int(numbers[0]):06x}", "last sector number": f"0x{int(numbers[-1]):06x}"}
-    out["layers"] = f"{len(layers)} in the image ({', '.join(str(layer) for layer in layers)}){', opposite track path' if inward else ''}"
+    path = ", opposite track path" if inward else ", parallel track path" if len(layers) > 1 else ""
+    out["layers"] = f"{len(layers)} in the image ({', '.join(str(layer) for layer in layers)}){path}"
     gaps = int((np.diff(numbers) != 1).sum())
     if gaps:
         out["gaps in the sector numbers"] = gaps

@@ -13,6 +13,8 @@ import numpy as np
 
 from tanken.base.errors import UsageError
 from tanken.base.records import Record
+from tanken.disc.dvd.frame import FIRST_PSN, SECTORS
+from tanken.disc.geometry import INWARD
 from tanken.disc.measure import FRAMES_A_SECOND, BlockLine, Measurement
 from tanken.notation.table import read_tables
 
@@ -87,6 +89,7 @@ class Summary(Record):
     longest_burst: int | None = None
     bursts: dict[str, int] | None = None
     layers: int = 1
+    by_layer: dict[str, int] | None = None  # error rows, where there are two
     verdict: str = ""
     beside: str = ""
     damage: str | None = None
@@ -115,6 +118,8 @@ def summarise(made: Measurement, name: str | None = None) -> Summary:
         _cd(made, bounds, out)
     else:
         _dvd(made, bounds, out)
+    if made.layers > 1 and made.upper.read.any():
+        out.by_layer = {"layer 0": int(made.grid.wrong.sum()), "layer 1": int(made.upper.wrong.sum())}
     if made.bursts.any():
         out.longest_burst = made.longest
         out.bursts = {f"{low}-{high}": int(made.bursts[low : high + 1].sum()) for low, high in ((1, 1), (2, 3), (4, 7), (8, 15), (16, 31))}
@@ -123,7 +128,7 @@ def summarise(made: Measurement, name: str | None = None) -> Summary:
 
 
 def _dvd(made: Measurement, bounds: Limits, out: Summary) -> None:
-    out.blocks = len(made.lines)
+    out.blocks = len(made.lines) * made.span
     pi, pif, pof = (made.column(name) for name in ("pi", "pif", "pof"))
     if not made.lines:
         out.verdict = "nothing was read"
@@ -134,29 +139,33 @@ def _dvd(made: Measurement, bounds: Limits, out: Summary) -> None:
         return
     out.pi_total, out.pi_max, out.pif_total, out.pif_max = int(pi.sum()), int(pi.max()), int(pif.sum()), int(pif.max())
     out.po_total, out.pof_total = int(made.column("po").sum()), int(pof.sum())
-    sums = windows(pi, WINDOW)
+    sums = windows(pi, max(1, WINDOW // made.span))
     out.pi_sum8_max, out.pi_sum8_mean = int(sums.max()), round(float(sums.mean()), 2)
     limit = bounds.first or 0
     out.pi_sum8_over = int((sums > limit).sum())
-    out.pi_whole_disc = round(out.pi_total / len(pi) * FULL)
+    out.pi_whole_disc = round(out.pi_total / out.blocks * FULL)
     _gaps(made, out)
     broken = []
     if out.pi_sum8_over:
         broken.append(f"PI sum over 8 blocks {out.pi_sum8_max} is over {limit} ({out.pi_sum8_over} of {len(sums)} windows)")
-    if bounds.second is not None and out.pif_max > bounds.second:
-        broken.append(f"{out.pif_max} PI failures in a block are over {bounds.second}")
+    if bounds.second is not None and out.pif_max > bounds.second * made.span:
+        where = "a block" if made.span == 1 else f"{made.span} blocks"
+        broken.append(f"{out.pif_max} PI failures in {where} are over {bounds.second} in each")
     if out.pof_total:
         broken.append(f"{out.pof_total} columns are lost (PO failures)")
     if out.edc_bad:
         broken.append(f"{out.edc_bad} sectors fail their EDC after correction")
     out.verdict = f"outside {bounds.cite}: {'; '.join(broken)}" if broken else f"within {bounds.cite}: the highest PI sum over 8 blocks is {out.pi_sum8_max} of {limit}"
-    out.beside = _beside(out.pi_whole_disc, len(pi))
+    out.beside = _beside(out.pi_whole_disc, out.blocks)
 
 
 def _gaps(made: Measurement, out: Summary) -> None:
     psns = made.column("psn")
-    if len(psns) > 1 and (np.diff(psns) != 16).any():
-        out.notes.append("the blocks do not follow each other on the disc: sums over 8 blocks are over 8 blocks as read")
+    away = np.abs(np.diff(psns) - SECTORS * made.span) > (0 if made.span == 1 else SECTORS)
+    if made.layers > 1:
+        away &= ~((psns[:-1] < INWARD) & (psns[1:] >= INWARD)) & (psns[1:] != FIRST_PSN)  # the second layer begins
+    if away.any():
+        out.notes.append(f"the blocks do not follow each other on the disc: sums over {WINDOW} blocks are over {WINDOW} blocks as read")
 
 
 def _beside(total: int, blocks: int) -> str:

@@ -6,7 +6,7 @@ Shares of wrong rows are coloured on a logarithmic scale from 1 in 100,000 (dark
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ LOWEST = -5.0  # log10 of the share where the scale begins
 STOPS = ((0.0, (16, 60, 40)), (0.35, (40, 150, 70)), (0.6, (240, 200, 40)), (0.8, (225, 70, 30)), (1.0, (255, 245, 235)))
 UNREAD, GROUND, CLEAN = (70, 70, 78), (24, 24, 28), (14, 40, 30)
 HUB = 7.5  # mm, the hole
+ASIDE = 128  # mm from the middle of one layer's map to that of the next
+LINES = ("#b03020", "#2050b0")  # of the layers in a plot
 
 
 def _colour(level: float) -> tuple[int, int, int]:
@@ -45,8 +47,12 @@ def _levels(grid: Grid) -> NDArray[np.int64]:
     return out.astype(np.int64)
 
 
-def map_png(grid: Grid, size: int = 900) -> bytes:
-    """The polar map as a PNG file; angle 0 points to the right and grows against the clock."""
+def map_png(grids: Sequence[Grid], size: int = 900) -> bytes:
+    """The polar maps of the layers, side by side, as a PNG file; angle 0 points to the right and grows against the clock."""
+    return png(np.concatenate([_pixels(grid, size) for grid in grids], axis=1))
+
+
+def _pixels(grid: Grid, size: int) -> NDArray[np.uint8]:
     half = size / 2
     y, x = np.mgrid[0:size, 0:size]
     scale = (OUTER + 2.5) / half
@@ -60,7 +66,7 @@ def map_png(grid: Grid, size: int = 900) -> bytes:
     pixels[level == -2] = UNREAD
     pixels[(radius < INNER) | (radius > OUTER)] = UNREAD
     pixels[(radius < HUB) | (radius > OUTER + 1.5)] = GROUND
-    return png(pixels)
+    return np.asarray(pixels, dtype=np.uint8)
 
 
 def _path(ring: int, first: int, last: int) -> str:
@@ -73,13 +79,25 @@ def _path(ring: int, first: int, last: int) -> str:
     return f"M{p[0]}L{p[1]}A{high:.2f} {high:.2f} 0 {wide} 0 {p[2]}L{p[3]}A{low:.2f} {low:.2f} 0 {wide} 1 {p[0]}Z"
 
 
-def map_svg(grid: Grid, title: str) -> str:
-    """The polar map as an SVG file with a scale and a title."""
+def map_svg(grids: Sequence[Grid], title: str) -> str:
+    """The polar maps of the layers as an SVG file with a scale and a title."""
+    wide = 150 + ASIDE * (len(grids) - 1)
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-64 -70 {wide} 136" font-family="sans-serif" font-size="3">',
+           f'<rect x="-64" y="-70" width="{wide}" height="136" fill="rgb{GROUND}"/>', f'<text x="-61" y="-65" fill="white">{escape(title)}</text>']  # fmt: skip
+    for number, grid in enumerate(grids):
+        name = f'<text x="-4" y="2" fill="white">layer {number}</text>' if len(grids) > 1 else ""
+        out += [f'<g transform="translate({ASIDE * number} 0)">', *_disc(grid), name, "</g>"]
+    for i in range(6):
+        colour = tuple(_TABLE[i * 51].tolist())
+        x = wide - 84
+        out.append(f'<rect x="{x}" y="{40 - 6 * i}" width="5" height="5" fill="rgb{colour}"/><text x="{x + 7}" y="{44 - 6 * i}" fill="white">1e{i - 5}</text>')
+    return "\n".join([*out, "</svg>"])
+
+
+def _disc(grid: Grid) -> Iterator[str]:
     level = _levels(grid)
     coarse = np.where(level >= 0, level // 16 * 16, level)
-    out = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="-64 -70 150 136" font-family="sans-serif" font-size="3">',
-           f'<rect x="-64" y="-70" width="150" height="136" fill="rgb{GROUND}"/>',
-           f'<text x="-61" y="-65" fill="white">{escape(title)}</text><circle r="{OUTER + 1.5}" fill="rgb{UNREAD}"/>']  # fmt: skip
+    yield f'<circle r="{OUTER + 1.5}" fill="rgb{UNREAD}"/>'
     for ring in range(RINGS):
         row = coarse[ring]
         edges = [0, *(np.flatnonzero(np.diff(row)) + 1).tolist(), SECTORS]
@@ -89,17 +107,12 @@ def map_svg(grid: Grid, title: str) -> str:
                 continue
             colour = CLEAN if value == -1 else tuple(_TABLE[value].tolist())
             for start in range(first, last, SECTORS // 3):  # an arc of a whole turn has no direction
-                out.append(f'<path d="{_path(ring, start, min(last, start + SECTORS // 3))}" fill="rgb{colour}"/>')
-    out.append(f'<circle r="{HUB}" fill="rgb{GROUND}"/>')
-    for i in range(6):
-        colour = tuple(_TABLE[i * 51].tolist())
-        out.append(f'<rect x="66" y="{40 - 6 * i}" width="5" height="5" fill="rgb{colour}"/><text x="73" y="{44 - 6 * i}" fill="white">1e{i - 5}</text>')
-    return "\n".join([*out, "</svg>"])
+                yield f'<path d="{_path(ring, start, min(last, start + SECTORS // 3))}" fill="rgb{colour}"/>'
+    yield f'<circle r="{HUB}" fill="rgb{GROUND}"/>'
 
 
-def plot_svg(grid: Grid, title: str) -> str:
-    """Shares of wrong rows over the radius, logarithmic, as an SVG file."""
-    radius, rate = grid.profile()
+def plot_svg(grids: Sequence[Grid], title: str) -> str:
+    """Shares of wrong rows over the radius, logarithmic, as an SVG file; a colour for each layer."""
     width, height, left, top = 620, 260, 50, 30
 
     def x(r: float) -> float:
@@ -115,13 +128,24 @@ def plot_svg(grid: Grid, title: str) -> str:
     for r in range(25, 59, 5):
         out.append(f'<path d="M{x(r):.1f} {top}v{height}" stroke="#eee"/><text x="{x(r) - 8:.1f}" y="{top + height + 16}">{r}</text>')
     out.append(f'<text x="{left + width / 2 - 40}" y="{top + height + 36}">radius in mm</text>')
-    bars = "".join(f"M{x(r):.1f} {top + height}V{y(v):.1f}" for r, v in zip(radius, rate, strict=True) if v > 0)
-    out.append(f'<path d="{bars}" stroke="#b03020" stroke-width="1.8"/></svg>')
-    return "\n".join(out)
+    for number, grid in enumerate(grids):
+        aside = 0.9 * number
+        bars = "".join(f"M{x(r) + aside:.1f} {top + height}V{y(v):.1f}" for r, v in zip(*grid.profile(), strict=True) if v > 0)
+        out.append(f'<path d="{bars}" stroke="{LINES[number % 2]}" stroke-width="{1.8 / len(grids)}"/>')
+        if len(grids) > 1:
+            out.append(f'<text x="{left + width - 60}" y="{top + 16 + 16 * number}" fill="{LINES[number % 2]}">layer {number}</text>')
+    return "\n".join([*out, "</svg>"])
 
 
-def plot_text(grid: Grid, rows: int = 23) -> Iterator[str]:
+def plot_text(grids: Sequence[Grid], rows: int = 23) -> Iterator[str]:
     """The same as lines of text: a bar for each 1.5 mm that was read."""
+    for number, grid in enumerate(grids):
+        if len(grids) > 1:
+            yield f"  layer {number}"
+        yield from _bars(grid, rows)
+
+
+def _bars(grid: Grid, rows: int) -> Iterator[str]:
     radius, rate = grid.profile()
     step = (OUTER - INNER) / rows
     for i in range(rows):

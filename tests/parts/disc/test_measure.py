@@ -137,7 +137,10 @@ def test_any_bytes_give_a_result_or_one_error(tmp_path_factory: pytest.TempPathF
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.text(max_size=300) | st.sampled_from(["<qpxdata>", '<qpxdata><tests><errc><d lba="x" pie="9e99"/></errc></tests></qpxdata>', "lba,pie,pif\n1,nan,inf\n", "a,b\n" * 9]))
+@given(st.text(max_size=300) | st.sampled_from([
+    "<qpxdata>", "<qpxdata><errc/></qpxdata>", '<qpxdata><tests><errc data="9e99"><d>0,1,2,3,4,5,6,7,8,1e400</d></errc></tests></qpxdata>',
+    '<qpxdata><tests><errc><d>0,1,2,3,4,5,6,7,8,9</d><d>nan,1,2,3,4,5,6,7,8,9</d></errc></tests></qpxdata>', "lba,pie,pif\n1,nan,inf\n", "a,b\n" * 9,
+]))  # fmt: skip
 def test_any_log_gives_a_result_or_one_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.mktemp("log") / "x.csv"
     path.write_text(text, encoding="utf-8", errors="replace")
@@ -150,13 +153,33 @@ def test_any_log_gives_a_result_or_one_error(tmp_path_factory: pytest.TempPathFa
 
 
 def test_scan_logs(tmp_path: Path) -> None:
-    qpx = ('<?xml version="1.0"?><qpxdata><device/><media><identify type="DVD+R" mid="X"/></media><tests><errc speed="8">'
-           '<d lba="0" speed="8" pie="30" pif="1" poe="0" pof="0"/><d lba="128" pie="300" pif="5" poe="0" pof="0"/></errc></tests></qpxdata>')  # fmt: skip
-    path = tmp_path / "a.qpx"
-    path.write_text(qpx)
+    def qpx(media: str, data: int, rows: list[str]) -> Path:
+        path = tmp_path / "a.qpx"
+        path.write_text(f'''<?xml version="1.0" encoding="UTF-8"?>
+<qpxdata><device><identify type="local" path="/dev/sr0"/></device>
+    <media><identify type="{media}" category="{media} SL" mid="X" label=""/></media>
+    <tests><rt speed="8" time="1.00"><d>0,3.30,4571</d></rt><errc speed="8" time="41.20" data="{data}">{"".join(f"<d>{row}</d>" for row in rows)}</errc></tests>
+</qpxdata>''')
+        return path
+
+    path = qpx("DVD+R", 0, ["0,3.31,0,30,0,1,0,0,0,0", "16,3.32,0,300,0,5,2,0,0,0", "32,3.32,0,30,0,0,0,0,0,1"])
     made = logs.read(str(path))
-    assert made is not None and [line.pi for line in made.lines] == [30, 300]  # type: ignore[union-attr]
+    assert made is not None and [(line.pi, line.pif, line.po, line.pof) for line in made.lines] == [(30, 1, 0, 0), (300, 5, 2, 0), (30, 0, 0, 1)]  # type: ignore[union-attr]
     assert b"over 280" in tanken_command("measure", str(path)).stdout
+    path = qpx("DVD-R", 4 + 8, [f"{128 * i},8.00,0,0,{100 + i},2,0,0,0,0" for i in range(20)])  # sums over 8 blocks and PIF alone, as LiteOn drives give them
+    made = logs.read(str(path))
+    assert made is not None and made.span == 8
+    found = summarise(made)
+    assert (found.blocks, found.pi_sum8_max, found.pi_sum8_over) == (160, 119, 0) and "each line" in found.notes[1]
+    path = qpx("CD-R", 0, [f"{75 * i},8.00,{9 + i},5,3,{1 + i},4,2,1,0" for i in range(4)])
+    made = logs.read(str(path))
+    assert made is not None and made.lines[2].c1 == {"e11": 5, "e21": 3, "e31": 3} and made.lines[2].c2 == {"e12": 4, "e22": 2, "e32": 1, "cu": 0}  # type: ignore[union-attr]
+    for bad in (qpx("BD-R", 0, ["0,1,0,0,0,0,0,0,0,0"]), qpx("DVD-R", 0, ["0,1,2"]), qpx("DVD-R", 0, ["0,1,x,0,0,0,0,0,0,0"]), qpx("DVD-R", 0, [])):
+        assert tanken_command("measure", str(bad)).returncode != 0
+    path = tmp_path / "speed.csv"
+    path.write_text("GB,PI Errors,PI Failures\n" + "".join(f"{i / 250:.3f},{(3 if i < 500 else 40) + i % 5},0\n" for i in range(1095)))
+    out = tanken_command("measure", str(path), "--plot", "-").stdout.decode()
+    assert "43." in out.split("steps at")[1].splitlines()[0] and "each line of the log stands for 131 ECC blocks" in out and "57.0 mm" in out
     path = tmp_path / "kprobe.csv"
     path.write_text("Sector;PI;PO\n0;12;0\n16;14;1\n")
     made = logs.read(str(path))
@@ -189,8 +212,8 @@ def test_command_outputs(tmp_path: Path) -> None:
 
 def test_maps_show_damage_where_it_is() -> None:
     grid = training.disc("delamination", np.random.default_rng(1), 300)
-    text = view.map_svg(grid, "a <title>")
-    assert "&lt;title&gt;" in text and view.map_png(grid, 60).startswith(b"\x89PNG")
+    text = view.map_svg([grid], "a <title>")
+    assert "&lt;title&gt;" in text and view.map_png([grid], 60).startswith(b"\x89PNG")
     assert grid.wrong[46:].sum() > 0.75 * grid.wrong.sum()
     pixels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     body = png(pixels)
@@ -204,6 +227,38 @@ def test_geometry_of_a_whole_disc() -> None:
     radius = geometry.DVD.radius(steps)
     assert radius[0] == 24.0 and (np.diff(radius) > 0).all() and geometry.DVD.steps_to(float(radius[2])) == pytest.approx(2e7)
     assert geometry.psn_steps(np.array([0xFCFFFF]))[0] == 0  # the other layer, read inwards, ends where the first began
+
+
+@pytest.mark.parametrize("path", press.PATHS)
+def test_two_layers(tmp_path: Path, path: str) -> None:
+    """Each layer's blocks lie where its track path puts them, at the pitch of a disc of two layers; damage of one layer stays on it."""
+    blocks = 60
+    (tmp_path / "x.iso").write_bytes((IMAGE * 2)[: blocks * 32768])
+    raw = str(tmp_path / "x.raw")
+    words = ("disc", "press", str(tmp_path / "x.iso"), "-o", raw, "--spread", "--layers", path, "--damage", "defocus:level=0.05,layer=1")
+    assert tanken_command(*words).returncode == 0
+    made = measured(Path(raw))
+    assert made.layers == 2 and not made.grid.wrong.any() and made.upper.wrong.sum() == made.column("pi").sum() > 200
+    psns = made.column("psn")
+    first, second = psns[: blocks // 2], psns[blocks // 2 :]
+    assert first[0] == 0x030000 and (second[0] == 0x030000 if path == "ptp" else second[0] == 0xFFFFFF - (first[-1] + first[1] - first[0] - 1))
+    radius, angle = geometry.dvd_places(psns, 2, np.array([0.0, 207.0]))
+    rising = np.diff(radius[blocks // 2 :, 0]) > 0
+    assert rising.all() == (path == "ptp") and rising.any() == (path == "ptp") and radius[:, 0].max() < 58.1 and radius[: blocks // 2, 0].max() > 56
+    assert ((radius[:, 1] > radius[:, 0]) == (psns < geometry.INWARD)).all()
+    turned = np.diff(angle, axis=1)[:, 0] % (2 * np.pi)  # both layers turn the same way: 0.6 of a turn in a block inside, a quarter at the rim
+    assert (turned > 1.4).all() and (turned < 4).all()
+    summary = summarise(made)
+    assert summary.by_layer == {"layer 0": 0, "layer 1": int(made.upper.wrong.sum())}
+    again = measure.Measurement.restore(json.dumps(made.state()), "state")
+    assert (again.upper.wrong == made.upper.wrong).all() and again.layers == 2
+    shown, out = tanken_command("show", raw).stdout, tanken_command("measure", raw, "--map", str(tmp_path / "m.svg"), "--plot", "-").stdout
+    assert (b"opposite" if path == "otp" else b"parallel") in shown and b"two layers" in out and b"layer 1" in out and "layer 1" in (tmp_path / "m.svg").read_text()
+
+
+def test_capacity_of_two_layers() -> None:
+    assert geometry.block_at(58.0, geometry.DVD_DUAL) * 2 * 32768 == pytest.approx(8.54e9, rel=0.002)  # ECMA-267: 8.54 GB a side
+    assert geometry.inverse(0x030000) == 0xFCFFFF
 
 
 @pytest.mark.parametrize("kind", ["dust", "scratch", "rim", "delamination", "ageing", "speed", "clean"])

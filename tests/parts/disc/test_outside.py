@@ -5,6 +5,7 @@ docs/disc.md lists which stage stands on which of these.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import shutil
 import subprocess
@@ -15,8 +16,10 @@ import pytest
 import reedsolo
 
 from tanken.coding import crc, scrambler
+from tanken.disc import media
 from tanken.disc.cd import circ, efm, sector, subcode
 from tanken.disc.dvd import block, frame, modulation
+from tanken.notation.table import read_tables
 
 PATTERN = (np.arange(65536, dtype=np.uint64) ** 2 * 2654435761 >> np.uint64(13)).astype(np.uint8)
 
@@ -93,3 +96,32 @@ def test_chdman_finds_p_and_q_right(tmp_path: Path, mode: int, track: str) -> No
         subprocess.run(["chdman", "createcd", "-f", "-i", "a.cue", "-o", "a.chd", "-c", "cdzl", "-np", "1"], cwd=tmp_path, check=True, capture_output=True, timeout=60)
         sizes.append((tmp_path / "a.chd").stat().st_size)
     assert 3 * sizes[0] < min(sizes[1:])
+
+
+def libburn() -> ctypes.CDLL | None:
+    try:
+        library = ctypes.CDLL("libburn.so.4")
+    except OSError:
+        return None
+    library.burn_guess_manufacturer.restype = library.burn_guess_cd_manufacturer.restype = ctypes.c_char_p
+    return library
+
+
+@pytest.mark.skipif(libburn() is None, reason="no libburn to ask for makers (Debian: apt-get install libburn4)")
+def test_makers_are_those_of_libburn() -> None:
+    """Each row that says `b`: the first word of the maker's name stands in what libburn answers (its own list)."""
+    library = libburn()
+    assert library is not None
+    tables = read_tables(Path(media.__file__).with_name("makers.table"))
+    known = {"Nan": "nan-ya", "Daxon": "daxon", "Acer": "acer"}
+    for code, maker, sources in tables["dvd"] + tables["cd"]:
+        assert set(sources.split()) <= {"a", "b", "q"} and sources
+        if "b" not in sources.split():
+            continue
+        _, second, frame_ = (code.split(":") + ["0", "0"])[:3]
+        if code[2:3] == ":":
+            answer = library.burn_guess_cd_manufacturer(97, int(second), int(frame_) + 1, 79, 59, 74, 0)
+        else:
+            answer = library.burn_guess_manufacturer(0x1B, code.encode(), b"003", 0)
+        first = maker.split()[0]
+        assert known.get(first, maker.removeprefix("Hitachi ").split()[0].lower()) in answer.decode().lower().replace("fuji photo", "fujifilm"), (code, maker, answer)

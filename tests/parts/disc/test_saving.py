@@ -125,6 +125,15 @@ def test_too_much_is_lost_and_told(image: Path) -> None:
         repair.with_file(IMAGE, ecc[: len(ecc) // 2])
 
 
+def test_an_image_that_is_cut_off(image: Path) -> None:
+    create.rs02(str(image), str(image.with_suffix(".out")), capacity=3700)
+    whole = np.fromfile(image.with_suffix(".out"), dtype=np.uint8)
+    fixed, found = repair.in_image(whole[: len(whole) - 150 * 2048])
+    assert (fixed == whole).all() and not found.lost
+    with pytest.raises(InputError, match="more is missing"):
+        repair.in_image(whole[: 3020 * 2048])
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_hostile_headers(seed: int) -> None:

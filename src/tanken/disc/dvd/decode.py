@@ -45,12 +45,14 @@ class Report:
     psn: NDArray[np.int64]
     rows: NDArray[np.int16]
     bad_sectors: NDArray[np.bool_]  # (blocks, 16): the EDC fails after correction
+    layer: NDArray[np.int8]  # by most of the block's IDs
 
     @classmethod
     def empty(cls, count: int) -> Report:
         """Room for `count` blocks."""
         pi, pif, po, pof, edc = (np.zeros(count, dtype=np.int32) for _ in range(5))
-        return cls(pi, pif, po, pof, edc, np.zeros(count, dtype=np.int64), np.zeros((count, ROWS), dtype=np.int16), np.zeros((count, SECTORS), dtype=np.bool_))
+        rows, bad = np.zeros((count, ROWS), dtype=np.int16), np.zeros((count, SECTORS), dtype=np.bool_)
+        return cls(pi, pif, po, pof, edc, np.zeros(count, dtype=np.int64), rows, bad, np.zeros(count, dtype=np.int8))
 
 
 def _guard(blocks: Bytes) -> NDArray[np.bool_]:
@@ -99,6 +101,7 @@ def _sectors(blocks: Bytes, report: Report, part: slice) -> None:
         psn[i] = values[counts.argmax()]
     bad = DVD_EDC.gathered(strips) != frame.mask_rests()[frame.seeds(psn)][:, None]
     report.psn[part] = psn
+    report.layer[part] = (strips[:, :, 0, 0] & 1).sum(axis=1) > SECTORS // 2
     report.bad_sectors[part] = bad
     report.edc_bad[part] = bad.sum(axis=1)
 

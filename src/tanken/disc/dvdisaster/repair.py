@@ -96,8 +96,14 @@ class Work:
     outcome: Outcome
 
 
-def _sectors(image: Bytes, count: int) -> tuple[Bytes, Flags]:
-    """A copy of the first `count` sectors; those that are not there or carry the mark of a dead sector are bad."""
+def _sectors(image: Bytes, count: int, made: Layout) -> tuple[Bytes, Flags]:
+    """A copy of the first `count` sectors; those that are not there or carry the mark of a dead sector are bad.
+
+    Raises InputError where so many are not there that no row of sectors could be repaired, before memory is asked for.
+    """
+    there = -(-len(image) // SECTOR)
+    if count - there > made.roots * made.layer:
+        raise InputError(f"{there:,} of {count:,} sectors", wanted=f"at least {count - made.roots * made.layer:,}: more is missing than the data can repair")
     whole = np.zeros((count, SECTOR), dtype=np.uint8)
     have = min(len(image), count * SECTOR)
     whole.reshape(-1)[:have] = image[:have]
@@ -114,7 +120,7 @@ def with_file(image: Bytes, ecc: Bytes, progress: Progress = silent) -> tuple[By
     if found is None or found.method == "RS02":
         raise InputError("no header of RS01 or RS03 in the file", wanted="an error correction file of dvdisaster")
     made = layout.of_header(found, in_file=True)
-    whole, bad = _sectors(image, made.sectors)
+    whole, bad = _sectors(image, made.sectors, made)
     outcome = Outcome(found.method, made.sectors, made.roots)
     _fits(whole, found, outcome)
     work = Work(made, whole, bad, outcome)
@@ -133,7 +139,7 @@ def in_image(image: Bytes, progress: Progress = silent) -> tuple[Bytes, Outcome]
         raise InputError("no RS02 or RS03 data in the image", wanted="an image that was protected, or an error correction file")
     made = layout.of_header(found, in_file=False)
     outcome = Outcome(found.method, made.sectors, made.roots)
-    whole, bad = _sectors(image, made.total)
+    whole, bad = _sectors(image, made.total, made)
     _fits(whole, found, outcome)
     work = Work(made, whole, bad, outcome)
     if found.method == "RS02":
@@ -307,7 +313,7 @@ def _rs03(work: Work, found: Header, ecc: Bytes | None, progress: Progress) -> B
     """Rows in order, then the first again: row i holds the checksums of row i + 1. Returns the file with its sectors repaired."""
     made = work.made
     if made.in_file and ecc is not None:
-        store, store_bad = _sectors(ecc, made.total)
+        store, store_bad = _sectors(ecc, made.total, made)
     else:
         store, store_bad = work.image, work.bad
     pads = _pads(work, found)
