@@ -85,7 +85,7 @@ class Memory:
             address, size = address + length, size - length
         return b"".join(pieces)
 
-    def write(self, address: int, data: bytes | memoryview) -> None:
+    def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
         """Put bytes into RAM or ROM; raises InternalError where there is none."""
         while len(data):
             region = self.find(address)

@@ -1,4 +1,4 @@
-"""`tanken run PROGRAM [ARGS...]`: runs an x86-64 Linux program in the vkernel, with the program's own exit status; or a font's glyph.
+"""`tanken run PROGRAM [ARGS...]`: runs an x86-64 Linux program in the vkernel, with the program's own exit status; a font's glyph; or boots a kernel.
 
 `--trace` prints each instruction and what it changed, `--calls` system calls (`vkernel.trace`); `--engine reference` runs the slow, obvious
 interpreter.
@@ -15,6 +15,7 @@ from typing import TextIO
 
 from tanken.base import kinds
 from tanken.base.errors import InputError, UsageError
+from tanken.cli import boot
 from tanken.isa.architecture import Budget
 from tanken.vkernel import engines, signals
 from tanken.vkernel.process import Process, create
@@ -32,7 +33,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=int, metavar="N", help="stop after N instructions, with status 124")
     parser.add_argument("--engine", choices=engines.NAMES, default="python", help="generated Python, native code (new), or the slow, obvious one")
     parser.add_argument("--stats", action="store_true", help="print instructions and speed at the end (to standard error)")
-    parser.add_argument("program", metavar="PROGRAM", help="an executable file, or a name to be found in PATH")
+    boot.arguments(parser)
+    parser.add_argument("program", metavar="PROGRAM", nargs="?", help="an executable file, a name to be found in PATH, a kernel, a machine's .toml file, or nothing: a small guest")
     parser.add_argument("words", metavar="ARGS", nargs=argparse.REMAINDER, help="the program's arguments")
 
 
@@ -47,11 +49,17 @@ def find(name: str) -> str:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the program; its exit status, 128 + n where a signal ended it. A font's glyph is a program too (`cli.fonts.run`)."""
-    if os.path.isfile(options.program) and (thing := kinds.recognise(options.program)).kind.name == "font":
-        from tanken.cli.fonts import run as font
+    """Run the program; its exit status, 128 + n where a signal ended it. A glyph is a program too (`cli.fonts.run`), and so is a machine (`cli.boot`)."""
+    if options.program is None:
+        return boot.run(options, "", options.words)
+    if os.path.isfile(options.program):
+        thing = kinds.recognise(options.program)
+        if thing.kind.name == "font":
+            from tanken.cli.fonts import run as font
 
-        return font.run(thing, [*options.words, *(["--trace"] if options.trace else []), *(["--json"] if options.json else [])])
+            return font.run(thing, [*options.words, *(["--trace"] if options.trace else []), *(["--json"] if options.json else [])])
+        if boot.is_bootable(thing) or boot.asks_for_machine(options):
+            return boot.run(options, options.program, options.words)
     signals.start()
     words = [os.fsencode(word) for word in (options.program, *options.words)]
     environment = [name + b"=" + value for name, value in os.environb.items()]

@@ -56,6 +56,7 @@ class Segment:
     file_size: int
     memory_size: int
     align: int
+    physical: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +131,10 @@ class Elf:
         found = []
         for row in self._table(_SEGMENT[self.bits], self._phoff, self._phnum, self._phentsize, "the program header"):
             if self.bits == 64:
-                kind, flags, offset, address, _, file_size, memory_size, align = row
+                kind, flags, offset, address, physical, file_size, memory_size, align = row
             else:
-                kind, offset, address, _, file_size, memory_size, flags, align = row
-            found.append(Segment(kind, flags, offset, address, file_size, memory_size, align))
+                kind, offset, address, physical, file_size, memory_size, flags, align = row
+            found.append(Segment(kind, flags, offset, address, file_size, memory_size, align, physical))
         return tuple(found)
 
     @cached_property

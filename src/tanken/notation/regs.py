@@ -6,7 +6,8 @@ another one; rows are `offset NAME access size attributes | title | fields`, and
     offset      0x100, or 0x100+0x10*8: eight of them, 0x10 apart
     access      r, w or rw
     size        bytes
-    attributes  bank=NAME (there only while the device says that bank is selected), reset=VALUE
+    attributes  bank=NAME (there only while the device says that bank is selected), reset=VALUE,
+                posted (a write may wait until the device is looked at next, or until a short time has passed)
     fields      0 NAME, or 7:4 NAME (bits 7 to 4), parted by commas
 """
 
@@ -53,6 +54,7 @@ class Register:
     reset: int = 0
     step: int = 0
     count: int = 1
+    posted: bool = False
     cite: str = ""
     notes: tuple[str, ...] = ()
     line: int = 0
@@ -182,7 +184,7 @@ def _row(line: lines.Line, where: str) -> Register:
     fields = tuple(_field(text.strip(), where) for text in cells[2].split(",") if text.strip())
     return Register(head[1], _number(offset, where), _number(head[3], where), head[2], cells[1], fields, found.pop("bank", ""),
                     _number(found.pop("reset", "0"), where), _number(step, where) if plus else 0, _number(count, where) if plus else 1,
-                    "", line.notes, line.number)  # fmt: skip
+                    "posted" in found, "", line.notes, line.number)  # fmt: skip
 
 
 def _field(text: str, where: str) -> Field:

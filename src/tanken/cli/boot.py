@@ -1,0 +1,94 @@
+"""`tanken run KERNEL`: boots a kernel, or a machine that a TOML file describes, or with no KERNEL the guest that comes with tanken.
+
+Exit status 0 when the guest turned itself off, reset itself, or the user ended it (Ctrl-A x); 1 when it crashed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tanken.base.errors import InputError, UsageError
+from tanken.base.kinds import Thing
+
+if TYPE_CHECKING:
+    from tanken.machine.pc import Pc
+
+SETTINGS = ("memory", "cpu", "clock", "initrd", "append", "protocol", "console")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of machines; they may stand before or behind KERNEL."""
+    group = parser.add_argument_group("machines", "for KERNEL (a bzImage, or an ELF file with a PVH entry), a .toml file, or nothing: the guest that comes with tanken")
+    group.add_argument("--initrd", metavar="FILE", help="the initial RAM disk")
+    group.add_argument("--append", metavar="TEXT", help="the kernel's command line")
+    group.add_argument("--memory", metavar="SIZE", help="256M by default")
+    group.add_argument("--cpu", metavar="NAME", help="auto, kvm or own")
+    group.add_argument("--clock", metavar="NAME", help="real, or instructions: a run repeats exactly (own processor)")
+    group.add_argument("--protocol", metavar="NAME", help="auto, linux (64-bit entry) or pvh")
+    group.add_argument("--console", metavar="WHERE", help="stdio or tcp:PORT; Ctrl-A x ends the machine, Ctrl-A b presses its power button")
+    group.add_argument("--exits", metavar="FILE", help="write every exit, one object a line")
+    group.add_argument("--exit-report", action="store_true", help="at the end, exits by device, register and function, with advice (to standard error)")
+
+
+def is_bootable(thing: Thing) -> bool:
+    """Whether `tanken run` is to boot it rather than run it as a program."""
+    if thing.kind.name == "kernel" or thing.name.endswith(".toml"):
+        return True
+    if thing.kind.name != "elf":
+        return False
+    from tanken import elf
+    from tanken.machine.boot.pvh import entry
+
+    try:
+        return entry(elf.read(thing.data, thing.name)) is not None
+    except InputError:
+        return False
+
+
+def asks_for_machine(options: argparse.Namespace) -> bool:
+    """Whether an option was given that only a machine has."""
+    return any(getattr(options, name) is not None for name in (*SETTINGS, "exits")) or options.exit_report
+
+
+def run(options: argparse.Namespace, kernel: str, words: list[str]) -> int:
+    """Boot it; `words` are what stood behind KERNEL."""
+    parser = argparse.ArgumentParser(prog="tanken run", add_help=False)
+    parser.error = _refuse  # type: ignore[method-assign]
+    arguments(parser)
+    parser.parse_args(words, namespace=options)
+    given = {name: getattr(options, name) for name in SETTINGS if getattr(options, name) is not None}
+    from tanken.machine.description import Description, parse
+    from tanken.machine.pc import Pc
+
+    settings: dict[str, Any] = {"kernel": kernel, "where": kernel}
+    if kernel.endswith(".toml"):
+        try:
+            with open(kernel, encoding="utf-8") as file:
+                settings = {"where": kernel, **parse(file.read(), kernel)}
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(getattr(error, "strerror", None) or str(error), where=kernel) from error
+    machine = Pc(Description(**settings | given))
+    return _run(machine, options)
+
+
+def _refuse(message: str) -> Any:
+    raise UsageError(message, hint="tanken run --help")
+
+
+def _run(machine: Pc, options: argparse.Namespace) -> int:
+    from tanken.machine.crash import describe
+    from tanken.machine.report import Recorder
+
+    with Recorder.attached(machine, options.exits, options.exit_report) as recorder:
+        ended = machine.run()
+    if options.exit_report:
+        print(recorder.text(), file=sys.stderr)
+    if ended.status:
+        print(f"tanken run: {ended.reason}: {ended.text}", file=sys.stderr)
+        if ended.reason in ("triple-fault", "failure"):
+            print(describe(machine), file=sys.stderr)
+    elif ended.text:
+        print(f"tanken run: {ended.text}", file=sys.stderr)
+    return ended.status

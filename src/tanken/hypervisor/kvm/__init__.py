@@ -1,0 +1,1 @@
+"""The vcpu on Linux's KVM, by ioctls through ctypes; no library in between."""

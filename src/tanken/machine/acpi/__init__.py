@@ -1,0 +1,1 @@
+"""The ACPI tables of a PC, generated from what it has; AML included."""

@@ -1,0 +1,1 @@
+"""The guest kernel that comes with tanken, as source and as binary."""

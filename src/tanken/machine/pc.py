@@ -1,0 +1,231 @@
+"""The PC: a board with its devices at their usual addresses, a kernel in its memory, and a vcpu.
+
+Ports and interrupts: IBM PC/AT Technical Reference; local and I/O APIC where Intel's chipsets have them (SDM volume 3, 11.4.1; 82093AA).
+
+    0x00000000  RAM, up to 3 GiB           0xfec00000  I/O APIC
+    0x100000000 the rest of it             0xfee00000  local APIC
+
+    Pc(kernel="vmlinuz", initrd="initrd.gz", append="console=ttyS0", memory="256M").run()
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from tanken.base.errors import InputError, UnsupportedError, UsageError
+from tanken.board.bus import Bus, Window
+from tanken.board.clock import Clock
+from tanken.board.device import Device
+from tanken.board.devices.acpi_pm import AcpiPm
+from tanken.board.devices.i8042 import I8042
+from tanken.board.devices.ioapic import IoApic
+from tanken.board.devices.lapic import LocalApic
+from tanken.board.devices.pic import Pic
+from tanken.board.devices.pit import Pit
+from tanken.board.devices.rtc import Rtc
+from tanken.board.devices.uart import Uart
+from tanken.board.interrupts import Interrupts, Line
+from tanken.board.memory import Memory, Region
+from tanken.hypervisor.vcpu import Vcpu
+from tanken.isa.x86.system.state import SystemState
+from tanken.machine.acpi.tables import Hardware, build
+from tanken.machine.boot import linux, place, pvh
+from tanken.machine.boot.place import Payload
+from tanken.machine.console import Console, console
+from tanken.machine.description import Description
+from tanken.machine.guest.build import kernel as embedded
+from tanken.machine.loop import Ended, Loop
+
+LOW_MOST, HIGH = 0xC000_0000, 1 << 32
+SERIAL = ((0x3F8, 4), (0x2F8, 3))
+PM, SCI = 0x600, 9
+IOAPIC, LAPIC_SIZE = 0xFEC0_0000, 0x1000
+LAPIC_HZ = 25_000_000  # the crystal that CPUID leaf 15h tells of
+FIXED_TIME = 1_735_689_600  # 2025-01-01, where the clock counts instructions
+EMBEDDED = "the guest that comes with tanken"
+SLACK = 10_000_000  # nanoseconds that a coalesced write waits at most
+
+
+class Pc(Loop):
+    """A machine that is ready to `run`. Settings are those of Description; `console` may be an object instead of its name."""
+
+    def __init__(self, description: Description | None = None, *, far: Console | None = None, **settings: Any) -> None:
+        self.description = description or Description(**settings)
+        self.console = far if far is not None else console(self.description.console)
+        self.clock = Clock(self.description.clock)
+        self.pio = Bus("pio", 16)
+        self.memory = Memory()
+        self.devices: dict[str, Device] = {}
+        self._add_memory()
+        self._add_devices()
+        self.payload = self._payload()
+        self.entry = self._load()
+        self.vcpu = self._make_vcpu()
+        self.vcpu.set_state(self.entry)
+        self.prepare()
+
+    # -- the board
+
+    def _add_memory(self) -> None:
+        size = self.description.memory
+        self.memory.add(Region("ram", 0, min(size, LOW_MOST)))
+        if size > LOW_MOST:
+            self.memory.add(Region("high ram", HIGH, size - LOW_MOST))
+
+    def _add_devices(self) -> None:
+        wanted = self.description
+        self.ended: Ended | None = None
+        self.output = Line("intr")
+        self.pic = Pic(self.output)
+        self.lapic = LocalApic(self.clock, LAPIC_HZ)
+        self.ioapic = IoApic(self._message)
+        self.lapic.broadcast_eoi = self.ioapic.end
+        self.interrupts = Interrupts(self.pic, self.lapic)
+        self._isa = [self._isa_line(number) for number in range(16)]
+        self.pm = AcpiPm(self.clock, self._isa[SCI], self._power_off, self._reset)
+        self._place("pic", self.pic, (0x20, 2, 0), (0xA0, 2, 2), (0x4D0, 2, 4))
+        self._place("acpi_pm", self.pm, (PM, 13, 0))
+        if wanted.pit:
+            self._place("pit", Pit(self.clock, self._isa[0]), (0x40, 4, 0), (0x61, 1, 4))
+        if wanted.rtc:
+            base = int(time.time()) if wanted.clock == "real" else FIXED_TIME
+            self._place("rtc", Rtc(self.clock, self._isa[8], base), (0x70, 2, 0))
+        if wanted.i8042:
+            self._place("i8042", I8042(self._isa[1], self._isa[12], self._reset), (0x60, 1, 0), (0x64, 1, 1))
+        self.uarts = []
+        for number in range(wanted.serial):
+            port, interrupt = SERIAL[number]
+            uart = Uart(self._isa[interrupt], self.console if number == 0 else None)
+            self.uarts.append(uart)
+            self._place(f"uart{number + 1}", uart, (port, 8, 0))
+        self.devices["ioapic"], self.devices["lapic"] = self.ioapic, self.lapic
+        self.memory.bus.attach(IOAPIC, 0x20, self.ioapic)
+        self._lapic_window: Window | None = None
+        self.lapic.rebased = self._rebase
+        self._rebase(self.lapic.base)
+        self.lapic.virtual_wire()
+        self.pic.write(5, 1 << SCI - 8, 1)
+
+    def _isa_line(self, number: int) -> Line:
+        line = Line(f"irq{number}")
+        line.connect(self.ioapic.inputs[2 if number == 0 else number].set)
+        if number != 2:
+            line.connect(self.pic.inputs[number].set)
+        return line
+
+    def _place(self, name: str, device: Device, *windows: tuple[int, int, int]) -> None:
+        self.devices[name] = device
+        for port, size, offset in windows:
+            self.pio.attach(port, size, device, offset)
+
+    def _message(self, mode: int, vector: int, level: bool, destination: int, logical: bool) -> None:
+        if self.lapic.is_addressed(destination, logical):
+            self.lapic.deliver(mode, vector, level)
+
+    def _rebase(self, base: int) -> None:
+        """The local APIC answers where its base register says, while it is on."""
+        if self._lapic_window is not None:
+            self.memory.bus.detach(self._lapic_window)
+            self._lapic_window = None
+        at = base & ~0xFFF
+        if base & 0x800 and not self.memory.bus.touches(at, LAPIC_SIZE):
+            self._lapic_window = self.memory.bus.attach(at, LAPIC_SIZE, self.lapic)
+
+    def posted(self) -> list[tuple[int, int, bool]]:
+        """(address, size, is a port) of the registers whose writes may wait (`posted` in their tables), and of port 80h, where nobody listens."""
+        zones = [(0x80, 1, True)]
+        for bus, port in ((self.pio, True), (self.memory.bus, False)):
+            for window in bus.windows:
+                for register in window.device.registers.spaces[""]:
+                    at = window.base + register.offset - window.offset
+                    if register.posted and window.base <= at < window.end:
+                        zones.append((at, register.size, port))
+        return zones
+
+    # -- what is booted
+
+    def _payload(self) -> Payload:
+        wanted = self.description
+        data, name = (read_file(wanted.kernel), wanted.kernel) if wanted.kernel else (embedded(), EMBEDDED)
+        payload = Payload(data, name, append=wanted.append)
+        if wanted.initrd:
+            payload.initrd, payload.initrd_name = read_file(wanted.initrd), wanted.initrd
+            place.check_initrd(payload.initrd, wanted.initrd)
+        return payload
+
+    def _load(self) -> SystemState:
+        wanted, payload = self.description, self.payload
+        hardware = Hardware(PM, SCI, serial=SERIAL[: wanted.serial], has_8042=wanted.i8042, has_rtc=wanted.rtc, has_pit=wanted.pit, ioapic=IOAPIC)
+        image, self.acpi = build(hardware, place.ACPI)
+        self.memory.write(place.ACPI, image)
+        payload.rsdp = place.ACPI
+        if linux.is_bzimage(payload.kernel):
+            if wanted.protocol == "pvh":
+                from tanken.elf.kernel_image import vmlinux
+
+                payload.kernel = vmlinux(payload.kernel, payload.kernel_name)
+                return pvh.load(self.memory, payload)
+            return linux.load(self.memory, payload)
+        if payload.kernel[:4] != b"\x7fELF":
+            raise InputError(f"begins with {payload.kernel[:4].hex(' ') or 'nothing'}", where=payload.kernel_name,
+                             wanted="a Linux kernel: a bzImage, or an ELF file with a PVH entry")
+        if wanted.protocol == "linux":
+            raise UsageError("an ELF file by Linux's protocol", where=payload.kernel_name, wanted="a bzImage", hint="--protocol pvh")
+        return pvh.load(self.memory, payload)
+
+    # -- the processor
+
+    def _make_vcpu(self) -> Vcpu:
+        kind = self.description.cpu
+        if kind == "auto":
+            kind = automatic(self.description)
+        if kind == "own":
+            return self._own()
+        if self.description.clock == "instructions":
+            raise UsageError("--clock instructions with KVM, which counts none", wanted="--cpu own")
+        from tanken.hypervisor.kvm.probe import cpuid
+        from tanken.hypervisor.kvm.system import Kvm, Vm
+        from tanken.hypervisor.kvm.vcpu import KvmVcpu
+
+        kvm = Kvm()
+        vm = Vm(kvm, self.memory)
+        vm.filter_msrs([0x1B, 0x6E0])
+        vcpu = KvmVcpu(vm, cpuid(kvm, apic=True))
+        self.clock.tsc_hz = vcpu.tsc_hz()
+        self.clock.tsc_base = vcpu.read_tsc() - self.clock.now() * self.clock.tsc_hz // 1_000_000_000
+        if self.description.coalesce:
+            for address, size, port in self.posted():
+                vm.coalesce(address, size, port)
+            self.slack = SLACK
+        return vcpu
+
+    def _own(self) -> Vcpu:
+        from importlib import import_module
+        from importlib.util import find_spec
+
+        if find_spec("tanken.hypervisor.own") is None:
+            raise UnsupportedError("this version's own processor runs programs, not yet systems", wanted="--cpu kvm")
+        vcpu: Vcpu = import_module("tanken.hypervisor.own").vcpu(self.memory, self.clock)
+        return vcpu
+
+
+def automatic(description: Description) -> str:
+    """KVM where it runs systems natively; where it emulates them, only for the guest that comes with tanken; else our own processor."""
+    from importlib.util import find_spec
+
+    from tanken.hypervisor.kvm.probe import runs_natively
+    from tanken.hypervisor.kvm.system import missing
+
+    if description.clock == "real" and missing() is None and (not description.kernel or runs_natively() or find_spec("tanken.hypervisor.own") is None):
+        return "kvm"
+    return "own"
+
+
+def read_file(name: str) -> bytes:
+    """Raises InputError where it cannot be read."""
+    try:
+        return Path(name).read_bytes()
+    except (OSError, ValueError) as error:
+        raise InputError(getattr(error, "strerror", None) or str(error), where=name, wanted="a file that can be read") from error
