@@ -41,7 +41,7 @@ class FontFile:
         self.data, self.name = data, name
         self.problems: list[Problem] = []
         self._tables: dict[tuple[int, int], Cff] = {}
-        self.substitutions: dict[tuple[int, int], Gsub] = {}
+        self.substitutions: dict[tuple[tuple[int, int], ...], Gsub] = {}
         if data[:4] in SFNT:
             self.faces = [Face(self, number, entries) for number, entries in enumerate(directories(data, name, self.problems))]
         elif data[:1] in (b"\1", b"\2") and data[1:2] == b"\0":
@@ -188,10 +188,10 @@ class Face:
 
     @cached_property
     def gsub(self) -> Gsub:
-        """Glyphs to glyphs, read once for all faces that share the table."""
-        entry = self.entries.get("GSUB")
-        key = (entry.offset, entry.length) if entry else (0, 0)
-        return self.file.substitutions.setdefault(key, Gsub(self.table("GSUB")))
+        """Glyphs to glyphs, read once for all faces that share the tables."""
+        entries = [self.entries.get(tag) for tag in ("GSUB", "GDEF")]
+        key = tuple((entry.offset, entry.length) if entry else (0, 0) for entry in entries)
+        return self.file.substitutions.setdefault(key, Gsub(self.table("GSUB"), self.table("GDEF")))
 
     def glyph_name(self, gid: int) -> str:
         """The name of a glyph."""

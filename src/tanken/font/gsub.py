@@ -1,67 +1,25 @@
-"""Glyphs to glyphs: the substitutions of GSUB that need no context: single, multiple, alternate, ligature, by extension too.
+"""Glyphs to glyphs: the table GSUB, its features by script and language, what it makes of a line, and what it can make at all.
 
-OpenType Specification 1.9.1, GSUB and Common Table Formats. Lookups with context (types 5, 6 and 8) are counted and not applied.
+OpenType Specification 1.9.1, GSUB and Common Table Formats; `lookups` reads it, `substitution` applies it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 
-from tanken.base.records import Record
-from tanken.font.binary import fits, tag, u16, u32
-
-SINGLE, MULTIPLE, ALTERNATE, LIGATURE, EXTENSION = 1, 2, 3, 4, 7
-MAX_ENTRIES = 200_000  # substitutions of a table: more are not read
-KINDS = {SINGLE: "single", MULTIPLE: "multiple", ALTERNATE: "alternate", LIGATURE: "ligature", 5: "context", 6: "chained context", 8: "reverse context"}
-
-
-@dataclass
-class Lookup:
-    """A lookup: what single glyphs become (`one`: to a sequence, `choices`: to one of several), and the ligatures by first glyph."""
-
-    number: int
-    kind: int
-    one: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    choices: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    ligatures: dict[int, list[tuple[tuple[int, ...], int]]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Substitution(Record):
-    """One substitution: the feature and lookup, glyphs before and after, the place in the text where it happened (-1: in general)."""
-
-    feature: str
-    lookup: int
-    kind: str
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-    at: int = -1
-
-
-def coverage(data: bytes, at: int) -> list[int]:
-    """The glyphs of a Coverage table, in order of index."""
-    form, count = u16(data, at), u16(data, at + 2)
-    if form == 1:
-        return [u16(data, at + 4 + 2 * i) for i in range(fits(data, at + 4, count, 2))]
-    glyphs: list[int] = []
-    if form == 2:
-        for i in range(fits(data, at + 4, count, 6)):
-            first, last = u16(data, at + 4 + 6 * i), u16(data, at + 6 + 6 * i)
-            glyphs.extend(range(first, last + 1))
-            if len(glyphs) > 0x10000:
-                break
-    return glyphs
+from tanken.font.binary import fits, tag, u16
+from tanken.font.glyphsets import Gdef
+from tanken.font.lookups import KINDS, Lookup, Reader
+from tanken.font.substitution import Line, Substitution
 
 
 class Gsub:
-    """The table `data`."""
+    """The table `data`, with the classes of glyphs that GDEF has."""
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
+    def __init__(self, data: bytes, gdef: bytes = b"") -> None:
+        self.data, self.gdef = data, Gdef(gdef)
         self.scripts_at, self.features_at, self.lookups_at = u16(data, 4), u16(data, 6), u16(data, 8)
-        self.left = MAX_ENTRIES
 
     @cached_property
     def features(self) -> list[tuple[str, list[int]]]:
@@ -94,104 +52,56 @@ class Gsub:
     @cached_property
     def lookups(self) -> list[Lookup]:
         """All lookups, read."""
-        data, at = self.data, self.lookups_at
-        return [self._lookup(i, at + u16(data, at + 2 + 2 * i)) for i in range(fits(data, at + 2, u16(data, at), 2))] if at else []
-
-    def _lookup(self, number: int, at: int) -> Lookup:
-        data, kind = self.data, u16(self.data, at)
-        lookup = Lookup(number, kind)
-        for i in range(fits(data, at + 6, u16(data, at + 4), 2)):
-            place = at + u16(data, at + 6 + 2 * i)
-            if kind == EXTENSION:
-                lookup.kind, place = u16(data, place + 2), place + u32(data, place + 4)
-            self._subtable(lookup, lookup.kind, place)
-        return lookup
-
-    def _subtable(self, lookup: Lookup, kind: int, at: int) -> None:
-        data = self.data
-        if kind not in (SINGLE, MULTIPLE, ALTERNATE, LIGATURE) or self.left <= 0:
-            return
-        covered = coverage(data, at + u16(data, at + 2))
-        self.left -= len(covered)
-        if kind == SINGLE:
-            if u16(data, at) == 1:
-                lookup.one = {glyph: (glyph + u16(data, at + 4) & 0xFFFF,) for glyph in covered} | lookup.one
-            else:
-                count = fits(data, at + 6, u16(data, at + 4), 2)
-                lookup.one = {glyph: (u16(data, at + 6 + 2 * i),) for i, glyph in enumerate(covered[:count])} | lookup.one
-            return
-        for i, glyph in enumerate(covered[: fits(data, at + 6, u16(data, at + 4), 2)]):
-            place = at + u16(data, at + 6 + 2 * i)
-            if kind == LIGATURE:
-                lookup.ligatures.setdefault(glyph, []).extend(self._ligatures(place))
-                continue
-            sequence = tuple(u16(data, place + 2 + 2 * j) for j in range(fits(data, place + 2, u16(data, place), 2)))
-            self.left -= len(sequence)
-            (lookup.one if kind == MULTIPLE else lookup.choices).setdefault(glyph, sequence)
-
-    def _ligatures(self, at: int) -> Iterator[tuple[tuple[int, ...], int]]:
-        data = self.data
-        for i in range(fits(data, at + 2, u16(data, at), 2)):
-            place = at + u16(data, at + 2 + 2 * i)
-            count = max(u16(data, place + 2) - 1, 0)
-            self.left -= count + 1
-            if self.left <= 0:
-                return
-            yield tuple(u16(data, place + 4 + 2 * j) for j in range(fits(data, place + 4, count, 2))), u16(data, place)
+        return Reader(self.data, self.lookups_at).all()
 
     def chosen(self, wanted: Iterable[str], script: str = "DFLT", language: str = "") -> list[tuple[int, str]]:
         """Number of the lookup and feature, in the order in which lookups apply, for a script and language."""
-        numbers = self.languages.get((script, language)) or self.languages.get((script, "")) or self.languages.get(("DFLT", language))
-        numbers = numbers or self.languages.get(("DFLT", "")) or self.languages.get(("latn", "")) or list(range(len(self.features)))
-        tags = set(wanted)
-        pairs = {(lookup, self.features[n][0]) for n in numbers if n < len(self.features) and self.features[n][0] in tags for lookup in self.features[n][1]}
-        return sorted(pair for pair in pairs if pair[0] < len(self.lookups))
+        known = {one for one, _ in self.languages}
+        found = next((one for one in (script, "DFLT", "dflt", "latn") if one in known), "")
+        numbers = self.languages.get((found, language)) or self.languages.get((found, "")) or []
+        tags, features = set(wanted), dict[int, str]()
+        for number in numbers:
+            if number < len(self.features) and self.features[number][0] in tags:
+                for lookup in self.features[number][1]:
+                    features.setdefault(lookup, self.features[number][0])
+        return sorted((lookup, feature) for lookup, feature in features.items() if lookup < len(self.lookups))
 
     def apply(self, glyphs: list[int], wanted: Iterable[str], script: str = "DFLT", language: str = "") -> tuple[list[int], list[int], list[Substitution]]:
         """The glyphs that `glyphs` become, the place in `glyphs` that each came from, and what was done."""
-        places, done = list(range(len(glyphs))), list[Substitution]()
+        line = Line(self.lookups, self.gdef, list(glyphs), list(range(len(glyphs))))
         for number, feature in self.chosen(wanted, script, language):
-            glyphs, places = self._once(self.lookups[number], feature, glyphs, places, done)
-        return glyphs, places, done
+            line.apply(self.lookups[number], feature)
+        return line.glyphs, line.places, line.done
 
-    def _once(self, lookup: Lookup, feature: str, glyphs: list[int], places: list[int], done: list[Substitution]) -> tuple[list[int], list[int]]:
-        out, out_places, i = list[int](), list[int](), 0
-        while i < len(glyphs):
-            after, count = _matching(lookup, glyphs, i)
-            if after is None:
-                after = (glyphs[i],)
-            else:
-                done.append(Substitution(feature, lookup.number, KINDS.get(lookup.kind, "?"), tuple(glyphs[i : i + count]), after, places[i]))
-            out += after
-            out_places += [places[i]] * len(after)
-            i += count
-        return out, out_places
+    def _users(self) -> dict[int, dict[str, bool]]:
+        """The features that ask for each lookup, and whether only in a context."""
+        users: dict[int, dict[str, bool]] = {}
+        todo = [(number, name, False) for name, lookups in self.features for number in lookups]
+        while todo:
+            number, name, nested = todo.pop()
+            known = users.setdefault(number, {})
+            if number >= len(self.lookups) or known.get(name, True) is False or known.get(name) is nested:
+                continue
+            known[name] = nested
+            todo += [(inner, name, True) for inner in self.lookups[number].called()]
+        return users
 
     def edges(self) -> Iterator[Substitution]:
         """Every substitution that the table can make, with each feature that asks for it."""
-        users: dict[int, list[str]] = {}
-        for name, lookups in self.features:
-            for number in lookups:
-                if name not in users.setdefault(number, []):
-                    users[number].append(name)
+        users = self._users()
         for lookup in self.lookups:
-            kind = KINDS.get(lookup.kind, "?")
-            for feature in users.get(lookup.number, []):
-                for glyph, after in lookup.one.items():
-                    yield Substitution(feature, lookup.number, kind, (glyph,), after)
-                for glyph, choices in lookup.choices.items():
-                    for choice in choices:
-                        yield Substitution(feature, lookup.number, kind, (glyph,), (choice,))
-                for first, rows in lookup.ligatures.items():
-                    for rest, ligature in rows:
-                        yield Substitution(feature, lookup.number, kind, (first, *rest), (ligature,))
+            for feature, nested in sorted(users.get(lookup.number, {}).items()):
+                kind = KINDS.get(lookup.kind, "?") + (" in a context" if nested else "")
+                for before, after in _pairs(lookup):
+                    yield Substitution(feature, lookup.number, kind, before, after)
 
 
-def _matching(lookup: Lookup, glyphs: list[int], i: int) -> tuple[tuple[int, ...] | None, int]:
-    for rest, ligature in lookup.ligatures.get(glyphs[i], ()):
-        if tuple(glyphs[i + 1 : i + 1 + len(rest)]) == rest:
-            return (ligature,), 1 + len(rest)
-    if glyphs[i] in lookup.one:
-        return lookup.one[glyphs[i]], 1
-    choices = lookup.choices.get(glyphs[i])
-    return ((choices[0],) if choices else None), 1
+def _pairs(lookup: Lookup) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    for glyph, after in lookup.one.items():
+        yield (glyph,), after
+    for glyph, choices in lookup.choices.items():
+        yield from (((glyph,), (choice,)) for choice in choices)
+    for first, rows in lookup.ligatures.items():
+        yield from (((first, *rest), (ligature,)) for rest, ligature in rows)
+    for table, _ in lookup.reverse:
+        yield from (((glyph,), (one,)) for glyph, one in table.items())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tanken.base.records import Record
 from tanken.font.face import Face
-from tanken.font.gsub import Substitution
+from tanken.font.substitution import Substitution
 
 
 @dataclass(frozen=True, slots=True, repr=False)

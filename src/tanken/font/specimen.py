@@ -12,10 +12,11 @@ from html import escape
 from tanken.base.records import Record
 from tanken.font import drawing, outlines
 from tanken.font.face import Face
-from tanken.font.gsub import Substitution
+from tanken.font.substitution import Substitution
 
 SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
-ALWAYS, ACROSS, DOWN = ("ccmp", "locl", "rlig"), ("liga", "clig"), ("vert", "vrt2")
+# the features that HarfBuzz turns on, but for those of marks and of single scripts
+ALWAYS, ACROSS, DOWN = ("ccmp", "locl", "rlig"), ("liga", "clig", "calt", "rclt"), ("vert",)
 # Unicode ranges whose script has a tag of its own; others are taken as the default script
 SCRIPTS = (("hani", 0x4E00, 0x9FFF), ("hani", 0x3400, 0x4DBF), ("kana", 0x3040, 0x30FF), ("hang", 0xAC00, 0xD7A3), ("cyrl", 0x400, 0x52F), ("grek", 0x370, 0x3FF),
            ("latn", 0x41, 0x24F))  # fmt: skip
@@ -68,11 +69,11 @@ def to_glyphs(face: Face, text: str) -> tuple[list[int], list[str]]:
     return glyphs, characters
 
 
-def shape(face: Face, text: str, vertical: bool = False, features: Iterable[str] = (), language: str = "") -> Line:
+def shape(face: Face, text: str, vertical: bool = False, features: Iterable[str] = (), language: str = "", script: str = "") -> Line:
     """Sets a line; `features` are added to those that always apply, one with `-` in front is left out."""
     glyphs, characters = to_glyphs(face, text)
     wanted = {*ALWAYS, *(DOWN if vertical else ACROSS), *(name for name in features if name[0] != "-")} - {name[1:] for name in features if name[0] == "-"}
-    after, places, done = face.gsub.apply(glyphs, wanted, script_of(text), language)
+    after, places, done = face.gsub.apply(glyphs, wanted, script or script_of(text), language)
     out, pen = [], 0.0
     for gid, place in zip(after, places, strict=True):
         gid = gid if gid < len(face.cff) else 0

@@ -33,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--vertical", action="store_true", help="from top to bottom")
     group.add_argument("--features", default="", metavar="TAG,...", help="GSUB features to add, -TAG to leave out")
     group.add_argument("--language", default="", metavar="TAG", help="language system of GSUB, such as ZHS")
+    group.add_argument("--script", default="", metavar="TAG", help="script of GSUB, such as math (default: that of the first letter)")
     group.add_argument("--mapping", action="store_true", help="with --glyph: what leads to the glyph and what becomes of it; alone: all of cmap")
     group.add_argument("--coverage", action="store_true", help="subroutines never reached, most expensive glyphs, uses of operators")
 
@@ -161,7 +162,7 @@ def _text(face: Face, options: argparse.Namespace) -> int:
     if not options.text:
         raise UsageError("--text without a character", wanted="at least one")
     features = [name for name in options.features.split(",") if name]
-    line = specimen.shape(face, options.text, options.vertical, features, options.language)
+    line = specimen.shape(face, options.text, options.vertical, features, options.language, options.script)
     size = options.size or 48
     if not 1 <= size <= 4096:
         raise UsageError(f"--size {size:g}", wanted="1 to 4096 pixels")
