@@ -21,7 +21,8 @@ from tanken.font.sfnt import directories
 from tests.oracle import fonts
 
 PLANE = 0xF0000
-OFF = ("ccmp", "locl", "rlig", "liga", "clig", "calt", "rclt", "vert", "kern", "mark", "mkmk", "abvm", "blwm", "curs", "dist", "rvrn", "rand", "ltra", "ltrm", "frac", "numr", "dnom")
+OFF = ("ccmp", "locl", "rlig", "liga", "clig", "calt", "rclt", "vert", "kern",
+       "mark", "mkmk", "abvm", "blwm", "curs", "dist", "rvrn", "rand", "ltra", "ltrm", "frac", "numr", "dnom")
 SCRIPTS = {"latn": "Latn", "hani": "Hani", "kana": "Kana", "cyrl": "Cyrl", "grek": "Grek"}  # those whose shaper does nothing of its own
 
 
