@@ -63,19 +63,20 @@ def build(source: Path) -> None:
     (HOME / "olddes.c").write_text(OLD_DES)
     (HOME / "old.h").write_text("#include <stdlib.h>\n#include <openssl/des.h>\n#include <openssl/cast.h>\n")
     compiler = f"CC=gcc -std=gnu89 -fcommon -w -include {HOME}/old.h"
-    _run(HOME / "libsrp", "./configure", "--with-gmp", compiler.replace(f" -include {HOME}/old.h", ""))
-    _run(HOME / "libsrp", "make", "libsrp.a", compiler)
-    _run(HOME, "gcc", "-w", "-c", "olddes.c")
-    _run(HOME, "ar", "cr", "libolddes.a", "olddes.o")
+    run(HOME / "libsrp", "./configure", "--with-gmp", compiler.replace(f" -include {HOME}/old.h", ""))
+    run(HOME / "libsrp", "make", "libsrp.a", compiler)
+    run(HOME, "gcc", "-w", "-c", "olddes.c")
+    run(HOME, "ar", "cr", "libolddes.a", "olddes.o")
     for name in ("cast.c", "cast.h"):
         shutil.copy(HOME / "cast" / name, HOME / "telnet/libtelnet" / name)
-    _run(HOME / "telnet", "./configure", "--with-gmp", f"--with-srp={HOME}/libsrp", compiler.replace(f" -include {HOME}/old.h", ""))
+    run(HOME / "telnet", "./configure", "--with-gmp", f"--with-srp={HOME}/libsrp", compiler.replace(f" -include {HOME}/old.h", ""))
     with (HOME / "telnet/config.h").open("a") as file:
         file.write(CONFIG)
-    _run(HOME / "telnet", "make", compiler, f"LIBS=-L{HOME}/libsrp -lsrp -L{HOME} -lolddes -lgmp -lcrypto -lutil -lresolv -ldl -lncurses")
+    run(HOME / "telnet", "make", compiler, f"LIBS=-L{HOME}/libsrp -lsrp -L{HOME} -lolddes -lgmp -lcrypto -lutil -lresolv -ldl -lncurses")
 
 
-def _run(folder: Path, *command: str) -> None:
+def run(folder: Path, *command: str) -> None:
+    """Runs a step of a build; a last word CC=... goes to configure by the environment."""
     *words, last = command
     environ = dict(os.environ)
     if last.startswith("CC=") and words[0] == "./configure":
@@ -99,10 +100,15 @@ def prepare() -> list[str]:
     verifier = srp.make_verifier("amy", "secret")
     (HOME / "tpasswd").write_text(f"amy:{base64(srp.octets(verifier.v))}:{base64(verifier.salt)}:1\n")
     (HOME / "tpasswd.conf").write_text(f"1:{base64(srp.octets(verifier.n))}:{base64(srp.octets(verifier.g))}:2048\n")
+    return telnetd(HOME)
+
+
+def telnetd(home: Path) -> list[str]:
+    """The command of the telnetd that was built in a folder, with a utmp and a login of its own; users must authenticate."""
     for name, text in (("inside", INSIDE), ("login", LOGIN)):
-        (HOME / name).write_text(text)
-        (HOME / name).chmod(0o755)
-    return ["unshare", "-m", str(HOME / "inside"), str(HOME / "telnet/telnetd/telnetd"), "-h", "-a", "user", "-L", str(HOME / "login")]
+        (home / name).write_text(text)
+        (home / name).chmod(0o755)
+    return ["unshare", "-m", str(home / "inside"), str(home / "telnet/telnetd/telnetd"), "-h", "-a", "user", "-L", str(home / "login")]
 
 
 class Watched:
@@ -169,14 +175,16 @@ class Watched:
         return "srp amy secret " + " ".join(cell.hex() for cell in cells)
 
 
+async def greet(session: telnet.Session) -> None:
+    """What our server does."""
+    await session.write("name: \n")
+    await session.write(b"hello " + (await session.read_line()).strip() + b"\r\n")
+    await session.read_all()
+
+
 def their_client(kind: int) -> str:
     """Stanford's telnet with our server: its name of the cipher, or why not (it takes no OFB unless told to)."""
     verifier = srp.make_verifier("amy", "secret")
-
-    async def greet(session: telnet.Session) -> None:
-        await session.write("name: \n")
-        await session.write(b"hello " + (await session.read_line()).strip() + b"\r\n")
-        await session.read_all()
 
     server = OurServer(lambda: profile.server(verifiers={"amy": verifier}.get, secure="required", ciphers=(kind,), ofb_as_bsd=True), greet)
     child = pexpect.spawn(str(HOME / "telnet/telnet/telnet"), ["-x", "-l", "amy", "127.0.0.1", str(server.port)], timeout=8, encoding="latin-1")

@@ -56,12 +56,17 @@ class Authentication(Handler):
             self.machine.security.failed("AUTHENTICATION was withdrawn")
 
     def _offered(self) -> tuple[tuple[int, int], ...]:
-        """A server's pairs, best first; USING_TELOPT only where ENCRYPT may follow."""
+        """A server's pairs, best first."""
         profile = self.profile
         if not profile.authenticates:  # TLS alone does not say who the user is
             return (SSL_PAIR,)
-        first = 0 if self.machine.tls is None and profile.secure != "off" else 1
-        return (*(KERBEROS_PAIRS[first:] if profile.keytab else ()), *(PAIRS[first:] if profile.verifiers is not None else ()))
+        return self._possible((*(KERBEROS_PAIRS if profile.keytab else ()), *(PAIRS if profile.verifiers is not None else ())))
+
+    def _possible(self, pairs: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        """Those of the pairs that can be kept: USING_TELOPT only where ENCRYPT may follow."""
+        profile = self.profile
+        encrypts = self.machine.tls is None and profile.secure != "off" and "encrypt" in profile.means
+        return tuple(pair for pair in pairs if encrypts or not pair[1] & USING_TELOPT)
 
     def refused(self, side: str) -> None:
         self.machine.security.failed("the other side refuses AUTHENTICATION")
@@ -100,7 +105,7 @@ class Authentication(Handler):
         if self.offered > 8:
             self.machine.security.failed("AUTHENTICATION was offered without end", fatal=True)
             return
-        known = () if not self.profile.user else KERBEROS_PAIRS if self.profile.kerberos else PAIRS
+        known = () if not self.profile.user else self._possible(KERBEROS_PAIRS if self.profile.kerberos else PAIRS)
         usable = [pair for pair in value.pairs if pair in known]
         if not usable and not self.done and self.machine.security.tls_possible:
             ssl = next((pair for pair in value.pairs if pair[0] == SSL_PAIR[0]), None)
@@ -196,6 +201,7 @@ class Authentication(Handler):
     def _finish(self, user: str, key: bytes, mechanism: str = "SRP") -> None:
         self.done = True
         self.machine.user, self.machine.session_key = user, key
+        self.machine.security.pledged = self.pair is not None and bool(self.pair[1] & USING_TELOPT)
         self.machine.tell(Authenticated(user, mechanism, True))
         self.machine.security.settled("auth")
 

@@ -24,6 +24,7 @@ class Security:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.phase = ""
+        self.pledged = False  # the authentication was made with USING_TELOPT: ENCRYPT must follow, or the session ends (RFC 2941 section 1)
         self._why = ""  # why there is no TLS
 
     def start(self) -> None:
@@ -107,8 +108,8 @@ class Security:
             self.settled("auth")
 
     def _clear(self, reason: str) -> None:
-        if self.machine.profile.secure == "required":
-            self.machine.close(f"encryption is required: {reason}")
+        if self.machine.profile.secure == "required" or self.pledged:
+            self.machine.close(f"encryption is {'required' if not self.pledged else 'part of the authentication that was agreed on'}: {reason}")
         else:
             self.machine.tell(Warning(f"the session is in clear text: {reason}"))
             self.settled("encrypt")

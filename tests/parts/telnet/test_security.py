@@ -14,7 +14,7 @@ from tests.parts.telnet.test_ciphers import STANFORD
 from tanken.base.errors import InputError
 from tanken.telnet import codes as c
 from tanken.telnet import encryption, profile, srp, tls
-from tanken.telnet.events import Authenticated, Closed, Data, Encryption, Event, Ready, Tls, Violation, Warning
+from tanken.telnet.events import Authenticated, Closed, Data, Encryption, Event, Ready, Suboption, Tls, Violation, Warning
 from tanken.telnet.machine import Machine, connect_machines, octets_of
 
 AMY = srp.make_verifier("amy", "secret")
@@ -325,3 +325,13 @@ def test_users_file(tmp_path: Path) -> None:
     (tmp_path / "users").write_text("amy:nonsense\n")
     with pytest.raises(InputError, match=r"users:1: no line of a user"):
         srp.read_users(path)
+
+
+def test_encryption_that_was_agreed_on_with_the_authentication_must_come() -> None:
+    """RFC 2941 section 1, ENCRYPT_USING_TELOPT: a client that lets the session go on in clear text after it can be talked down."""
+    one, other = client(secure="auto"), server(secure="auto", ciphers=())
+    at_client, _ = connect_machines(one, other)
+    assert one.closed and "agreed on" in "".join(event.text for event in of(at_client, Closed)) and not of(at_client, Ready)
+    one, other = client(secure="auto", means=frozenset()), server(secure="auto")  # who cannot encrypt does not agree to it
+    at_client, _ = connect_machines(one, other)
+    assert of(at_client, Ready) == [Ready(False, "amy")] and b"\5\0" in b"".join(e.payload for e in of(at_client, Suboption) if e.option == c.AUTHENTICATION)
