@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
 
@@ -152,3 +153,64 @@ def c_functions(module: ModuleType, functions: dict[str, str]) -> tuple[list[str
         texts.append(made.inspect_llvm())
         symbols[name] = made.native_name
     return texts, symbols
+
+
+@dataclass(eq=False, slots=True)
+class CompiledFunction:
+    """A user's function as native code with the C calling convention: int64 arguments and pointers to int64, an int64 result.
+
+    `text` is its LLVM IR, `symbol` its name in there; `answers` says whether its result means something.
+    """
+
+    owner: object  # keeps the code alive
+    address: int
+    text: str
+    symbol: str
+    answers: bool
+    call: Callable[..., int | None]
+
+    def __call__(self, *words: int) -> int:
+        return self.call(*words) or 0
+
+
+def compile_hook(function: Callable[..., object], letters: str, lengths: tuple[int, ...]) -> CompiledFunction:
+    """Compile a function of integers and int64 arrays, whose C signature `letters` gives as `c_functions` does, without the result.
+
+    The arrays have `lengths`. TypeError where Numba cannot compile it, with Numba's reason.
+    """
+    import numba
+    from numba import carray  # type: ignore[attr-defined]
+
+    types: Any = numba.types
+    kinds = {"i": types.int64, "I": types.CPointer(types.int64)}
+    arrays = iter(lengths)
+    given = ", ".join(f"carray(a{n}, ({next(arrays)},))" if letter == "I" else f"a{n}" for n, letter in enumerate(letters))
+    words = ", ".join(f"a{n}" for n in range(len(letters)))
+    try:
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+        kernel: Any = numba.njit(**options)(function)
+        seen = tuple(types.int64 if letter == "i" else types.Array(types.int64, 1, "C") for letter in letters)
+        kernel.compile(seen)
+        answers = kernel.overloads[seen].signature.return_type is not types.none
+        scope: dict[str, Any] = {"carray": carray, "kernel": kernel}
+        exec(f"def hook({words}):\n" + (f"    return kernel({given})" if answers else f"    kernel({given})\n    return 0"), scope)
+        made = numba.cfunc(types.int64(*(kinds[letter] for letter in letters)))(scope["hook"])
+    except numba.core.errors.NumbaError as error:
+        raise TypeError(" ".join(str(error).split())) from error
+    return from_cfunc(made, answers)
+
+
+def from_cfunc(made: Any, answers: bool | None = None) -> CompiledFunction:
+    """What `numba.cfunc` made."""
+    if answers is None:
+        answers = str(made._sig.return_type) != "none"
+    import ctypes
+
+    kinds = [ctypes.c_void_p if "*" in str(kind) else ctypes.c_int64 for kind in made._sig.args]
+    call = ctypes.CFUNCTYPE(ctypes.c_int64 if answers else None, *kinds)(made.address)
+    return CompiledFunction(made, made.address, made.inspect_llvm(), made.native_name, answers, call)
+
+
+def is_cfunc(function: object) -> bool:
+    """Whether it came from `numba.cfunc`; imports nothing."""
+    return type(function).__module__ == "numba.core.ccallback" and hasattr(function, "inspect_llvm")

@@ -23,12 +23,14 @@ class IntegerMachine:
         self._exit: Exit | None = None
         self._at = 0
         self._next = 0
+        self.branched = False  # whether the last instruction was a branch, taken or not
 
     def step(self, isa: Architecture, instruction: Instruction) -> Exit | None:
         """Run one instruction; the state is untouched where memory's Miss or Faulted comes out."""
         self._sets.clear()
         self._sets_at.clear()
         self._exit = None
+        self.branched = False
         self._at = instruction.address
         self._next = self._at + instruction.length & (1 << self.counter.width) - 1
         isa.execute(self, instruction)
@@ -97,9 +99,11 @@ class IntegerMachine:
             raise Faulted(Fault(vector, number(code) if isinstance(code, Value) else code, self._at, message))
 
     def jump(self, target: Value) -> None:
+        self.branched = True
         self._next = number(target)
 
     def branch(self, condition: Value, target: Value) -> None:
+        self.branched = True
         if condition.node:
             self._next = number(target)
 

@@ -143,6 +143,10 @@ class AddressSpace:
             code += self._page(number + 1)[: FETCH - len(code)]
         return code
 
+    def demand(self, address: int, size: int, need: int, access: str) -> None:
+        """Miss, as an access would give it, unless `size` bytes at `address` are mapped with one of the rights in `need`."""
+        self._require(address, address + size, need, access)
+
     # -- the kernel's side ------------------------------------------------------------------------------------------------
 
     def read(self, address: int, length: int, need: int = 0) -> bytes:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tanken.engine.hooks import MOVED, NOWHERE, STOP, Held, Hooks, WatchedMemory
 from tanken.engine.integer import IntegerMachine
 from tanken.engine.memory import SHIFT, AddressSpace, Miss
-from tanken.isa.architecture import Architecture, Budget, Exit, Faulted, Instruction, MemoryMiss, Place
+from tanken.isa.architecture import Architecture, Budget, Debug, Exit, Faulted, Instruction, MemoryMiss, Place
 
 
 class Interpreter:
@@ -27,6 +28,8 @@ class Interpreter:
         self.state, self.memory, self.isa = state, memory, isa
         self.executed = 0
         self.watch: Callable[[Instruction, Any], None] | None = None
+        self.hooks: Hooks | None = None
+        self.until: int | None = None  # with hooks: the address to stop at
         self._machine = IntegerMachine(state, memory, counter or Place("rip", 64), lambda: self.executed)
         self._decoded: dict[int, Instruction] = {}
         self._on_page: dict[int, set[int]] = {}
@@ -35,13 +38,27 @@ class Interpreter:
     def save(self) -> None:
         """Nothing is kept from run to run."""
 
-    def run(self, budget: int | None = None) -> Exit:
-        """Go on until an exit; at most `budget` instructions. The state is exact then: at the instruction for a fault or a miss."""
-        left = -1 if budget is None else budget
+    def attach(self, hooks: Hooks) -> None:
+        """Run these hooks from now on."""
+        self.hooks = hooks
+        hooks.changed = lambda hook: self.watch_memory()
+        self.watch_memory()
+
+    def watch_memory(self) -> None:
+        """Let the machine tell its accesses where somebody wants to know."""
+        hooks = self.hooks
+        self._machine.memory = WatchedMemory(self.memory, hooks) if hooks is not None and hooks.watching else self.memory
+
+    def run(self, budget: int | None = None, fired: int = -1) -> Exit:
+        """Go on until an exit; at most `budget` instructions. The state is exact then: at the instruction for a fault or a miss.
+
+        Of the first instruction's hooks those before it have run already where `fired` is not negative, and those of so many accesses.
+        """
+        end = -1 if budget is None else self.executed + budget
         try:
-            while left:
-                exit = self._step()
-                left -= 1
+            while self.executed != end:
+                exit = self._step() if self.hooks is None else self._hooked(self.hooks, fired)
+                fired = -1
                 if exit is not None:
                     return exit
         except Faulted as faulted:
@@ -50,6 +67,50 @@ class Interpreter:
             return MemoryMiss(miss.address, miss.size, miss.access)
         assert budget is not None
         return Budget(budget)
+
+    def settle(self) -> None:
+        """The State is always up to date here."""
+
+    def touched(self, moved: bool) -> None:
+        """The State was changed by hand; `moved`: its program counter."""
+        if moved and self.hooks is not None:
+            self.hooks.held |= MOVED
+            self.hooks.continued = NOWHERE
+
+    @property
+    def counter(self) -> int:
+        """The address of the instruction."""
+        return int(self.state.rip)
+
+    @property
+    def now(self) -> int:
+        """Instructions executed, inside a hook too."""
+        return self.executed
+
+    def _hooked(self, hooks: Hooks, fired: int) -> Exit | None:
+        """One instruction and its hooks; none where they went elsewhere."""
+        at = self.state.rip
+        instruction = self.decode(at)
+        memory = self._machine.memory
+        if isinstance(memory, WatchedMemory):
+            memory.told = max(fired, 0)
+        hooks.held = 0
+        if fired < 0 and at == self.until:
+            return Debug("until")
+        exit = None
+        try:
+            if fired >= 0 or hooks.before(at):
+                exit = self._step()
+        except Held:
+            pass
+        if hooks.held & MOVED:
+            hooks.continued = NOWHERE
+        if hooks.held & STOP:
+            return Debug("stopped")
+        if not hooks.held & MOVED:
+            plain = exit is None and (not self._machine.branched or instruction.repeat)
+            hooks.continued = self.state.rip if plain else NOWHERE
+        return exit
 
     def _step(self) -> Exit | None:
         at = self.state.rip

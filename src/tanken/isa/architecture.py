@@ -387,6 +387,10 @@ class Instruction(Protocol):
     @property
     def code(self) -> bytes: ...
 
+    @property
+    def repeat(self) -> str:
+        """Not empty where one execution is one round of several: its branch to itself begins no block."""
+
 
 class Architecture(Protocol):
     """An instruction set as an engine is handed it."""

@@ -7,42 +7,18 @@ reference  the slow, obvious interpreter
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
-from functools import cache
-from typing import TYPE_CHECKING
 
-from tanken.base import native as gate
-from tanken.base.errors import UnsupportedError
 from tanken.engine.generated import Generated
 from tanken.engine.memory import AddressSpace
 from tanken.engine.reference import Interpreter
+from tanken.engines import parts, possible
 from tanken.isa.x86.processor import Processor
 from tanken.isa.x86.state import AF, CF, OF, PF, SF, ZF, State
 from tanken.vkernel.process import Engine, EngineFactory
 
-if TYPE_CHECKING:
-    from tanken.engine.native.store import Store
-    from tanken.isa.x86.native.target import X86
-
+__all__ = ["NAMES", "factory", "parts", "possible", "space"]
 NAMES = ("native", "python", "reference")
-
-
-def possible() -> bool:
-    """Whether this host can run native code, and may (TANKEN_NATIVE)."""
-    return gate.available() and platform.machine() == "x86_64" and platform.system() == "Linux"
-
-
-@cache
-def parts() -> tuple[X86, Store]:
-    """What all native engines of this host process share; makes what was not made before."""
-    from tanken.engine.native.store import Store
-    from tanken.isa.x86.native.target import X86
-
-    if not possible():
-        raise UnsupportedError(f"the native engine on {platform.machine()} {platform.system()}", wanted="Linux on x86_64, with Numba and TANKEN_NATIVE on")
-    target = X86()
-    return target, Store(target)
 
 
 def _native(state: State, memory: AddressSpace) -> Engine:

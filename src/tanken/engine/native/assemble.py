@@ -52,10 +52,15 @@ CLOBBER = re.compile(r"^\t(?!cmp|test|bt\b|push|j|call|v?u?comis)\w+\t(?:.*, *)?
 HAZARD = re.compile(r"\(%r13|\bSLOW\b|^\tv?(add|sub|mul|div|sqrt|min|max|round|cvt|u?comi)[a-z0-9]*[sp][sdi]\b|^\ti?div", re.MULTILINE)
 
 
-def compile_functions(text: str, level: int = 2, vectors: bool = True) -> dict[str, Code]:
-    """All functions of a module of IR text; `vectors`: LLVM may join scalars to vectors, with constants that then stand elsewhere."""
+def compile_functions(text: str, level: int = 2, vectors: bool = True, inlined: str = "") -> dict[str, Code]:
+    """All functions of a module of IR text; `vectors`: LLVM may join scalars to vectors, with constants that then stand elsewhere.
+
+    `inlined` is the text of a module whose functions are brought into those that call them.
+    """
     llvm = _binding()
     module = llvm.parse_assembly(text)
+    if inlined:
+        _inline(module, llvm.parse_assembly(inlined))
     module.verify()
     machine = _machine()
     options = llvm.create_pipeline_tuning_options(speed_level=level)
@@ -68,6 +73,16 @@ def compile_functions(text: str, level: int = 2, vectors: bool = True) -> dict[s
         if moved and HAZARD.search(name, moved.end()):
             raise UnfitError(moved[0].strip())
     return assemble(assembly)
+
+
+def _inline(module: Any, other: Any) -> None:
+    """Add the functions of `other`, for use in `module` alone."""
+    names = {function.name for function in other.functions if not function.is_declaration}
+    module.link_in(other)
+    for function in module.functions:
+        if function.name in names:
+            function.linkage = "internal"
+            function.add_function_attribute("alwaysinline")
 
 
 def _quoted(line: str) -> str:

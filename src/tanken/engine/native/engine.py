@@ -10,22 +10,27 @@ import ctypes
 import os
 import struct
 import weakref
+from array import array
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tanken.base.errors import UnsupportedError
+from tanken.engine.hooks import LEAVE, MOVED, NOWHERE, STOP, UNTIL, Hooks
 from tanken.engine.native import host as H
 from tanken.engine.native import places as P
 from tanken.engine.native.holes import Code
 from tanken.engine.native.space import DirectSpace
 from tanken.engine.native.store import Store
 from tanken.engine.reference import Interpreter
-from tanken.isa.architecture import Budget, Exit
+from tanken.isa.architecture import Budget, Debug, Exit
 
 if TYPE_CHECKING:
+    from tanken.engine.native.hook_table import HookTable
     from tanken.engine.native.maker import Maker
 
 AREA = 64 << 20
-BLOB = 32 << 20
+BLOB, HOOK_BLOB = 32 << 20, 2 << 20
+WATCH_SPACE = 1 << 16
 ENDLESS = 1 << 62
 _engines: weakref.WeakSet[Native] = weakref.WeakSet()
 
@@ -62,6 +67,9 @@ class Native:
         self._enter_key = lambda k0, k1, k2, n: functions["enter_key"](tab, k0, k1, k2, n)
         self._install()
         target.bind(state, self.block)
+        self.table: HookTable | None = None
+        self._left = 0  # instructions when native code was entered
+        self._interpreting = False
         self._ranges_stale = True
         self._code = b""
         _engines.add(self)
@@ -77,7 +85,7 @@ class Native:
         """Makes stencils; with all stencils there it is never loaded."""
         from tanken.engine.native.maker import Maker
 
-        return Maker(self.target, self.tab, self.blob, self._enter_key)
+        return Maker(self.target, self.tab, self.blob[: BLOB - HOOK_BLOB], self._enter_key)
 
     def _install(self) -> None:
         """Put the runtime into the code area, and tell the translator where everything is."""
@@ -88,15 +96,20 @@ class Native:
             places[name] = self._at
             self.area.bytes[self._at : self._at + len(code.code)] = code.code
             self._at = self._at + len(code.code) + 15 & ~15
+        self._watch_at = self._at
+        self._at += WATCH_SPACE
         base = self.area.run_at
         known = {"AREALOW": base + self._at, "AREAHIGH": base + AREA, "STATE": self._block_at, "SIGNAL": H.libc_address("signal"),
                  "STRUCK": base + places[f"stub{N.STRUCK}"]}  # fmt: skip
         for name, code in codes.items():
             self._patch(places[name], code, known)
-        for reason in range(N.STRUCK + 1):
+        for reason in range(N.HELD + 1):
             self.tab[N.STUBS + reason] = places[f"stub{reason}"]
+        self.tab[N.STUBS + N.CALL] = places["call"]
         self._resume = base + places[f"stub{N.DISPATCH}"]
-        self._run = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 2, ctypes.c_int64, ctypes.c_void_p)(base + places["run"])
+        kinds = (ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+        self._run_free = self._run = ctypes.CFUNCTYPE(*kinds)(base + places["run"])
+        self._run_locked = ctypes.PYFUNCTYPE(*kinds)(base + places["run"])  # holding the interpreter's lock, for hooks in Python
         self._handler = base + places["handler"]
         self._first = self._at
         self.tab[N.AREA_AT], self.tab[N.AREA_HOST], self.tab[N.AREA_SIZE] = self._at, base, AREA
@@ -118,17 +131,85 @@ class Native:
             self.area.unshare(self._code)
         self._code = b""
 
+    # -- hooks
+
+    def attach(self, hooks: Hooks) -> None:
+        """Run these hooks from now on."""
+        from tanken.engine.native.hook_table import HookTable
+
+        self.interpreter.attach(hooks)
+        self.table = HookTable(self, hooks)
+
+    def hold_lock(self, held: bool) -> None:
+        """Whether native code calls Python, for which it needs the interpreter's lock."""
+        self._run = self._run_locked if held else self._run_free
+
+    def watch_interpreted(self) -> None:
+        """Let the interpreter know whether accesses are told."""
+        self.interpreter.watch_memory()
+
+    def install_watch(self, code: Code) -> None:
+        """Put what is called before each access where all stencils find it."""
+        if len(code.code) > WATCH_SPACE:
+            raise UnsupportedError(f"hooks of accesses that take {len(code.code)} bytes of code", wanted=f"at most {WATCH_SPACE}")
+        self.area.bytes[self._watch_at : self._watch_at + len(code.code)] = code.code
+        self.tab[self.N.STUBS + self.N.WATCH] = self._watch_at
+
+    @property
+    def until(self) -> int | None:
+        """With hooks attached, where runs end."""
+        return self.table.until if self.table is not None else None
+
+    @until.setter
+    def until(self, address: int | None) -> None:
+        assert self.table is not None
+        self.interpreter.until = address
+        if address != self.table.until:
+            self.table.end_at(address)
+
+    def settle(self) -> None:
+        """Bring the State up to date, for a hook that looks at it."""
+        if self.table is not None:
+            self.table.settle()
+
+    def touched(self, moved: bool) -> None:
+        """The State was changed by hand; `moved`: its program counter."""
+        if self.table is not None:
+            self.table.touched(moved)
+
+    @property
+    def counter(self) -> int:
+        """The address of the instruction, inside a hook too."""
+        return int(struct.unpack_from("<Q", self.block, P.RIP_AT)[0]) if self.table is not None and self.table.inside else int(self.state.rip)
+
+    @property
+    def now(self) -> int:
+        """Instructions executed, inside a hook too."""
+        if self.table is None or not self.table.inside:
+            return self.interpreter.executed if self._interpreting else self.executed
+        found = self.tab[self.N.FOUND : self.N.FOUND + 3].tolist()
+        self._look_up(self._tab_at, self.table.return_address - 1)
+        rest = struct.unpack_from("<q", self.block, P.BUDGET_AT)[0] + self.tab[self.N.FOUND + 1]
+        self.tab[self.N.FOUND : self.N.FOUND + 3] = array("q", found)
+        return self.executed + self._left - int(rest)
+
     # -- code and its pages
+
+    def forget(self, start: int, end: int) -> None:
+        """The code in [start, end) is to be translated anew."""
+        self._forget(self._tab_at, self.area.write_at, start, end)
+        if self.table is not None and self.table.inside:
+            self.table.hold(LEAVE)
 
     def _page_written(self, page: int) -> None:
         if self._forget_decoded is not None:
             self._forget_decoded(page)
-        self._forget(self._tab_at, self.area.write_at, page << 12, page + 1 << 12)
+        self.forget(page << 12, page + 1 << 12)
         self._ranges_stale = True
 
     def _changed(self, start: int, end: int) -> None:
         if any(start < self.tab[at + 1] and end > self.tab[at] for at in self._published()):
-            self._forget(self._tab_at, self.area.write_at, start, end)
+            self.forget(start, end)
         self._ranges_stale = True
 
     def _published(self) -> range:
@@ -144,7 +225,7 @@ class Native:
         self.tab[N.RANGE_COUNT] = (at - N.RANGES) // 2
         self._ranges_stale = False
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Begin the code area anew."""
         N = self.N
         self.tab[N.AREA_AT] = self._first
@@ -158,6 +239,8 @@ class Native:
         """Go on until an exit; at most `budget` instructions. The state is exact then."""
         H.handle_faults(self._handler)
         end = self.executed + (ENDLESS if budget is None else budget)
+        if self.table is not None:
+            self.table.begin(self.state.rip)
         self.target.push(self.state, self.block)
         while True:
             left = end - self.executed
@@ -170,10 +253,16 @@ class Native:
 
     def _native(self, left: int) -> Exit | None:
         """Native code until it comes out, and what has to be done then."""
-        N = self.N
+        N, error = self.N, None
         if self._ranges_stale:
             self._publish()
-        reason = self._run(self._block_at, self._resume, left, self.memory.host)
+        if self.table is not None:
+            self.table.publish()
+        self._left = left
+        try:
+            reason = self._run(self._block_at, self._resume, left, self.memory.host)
+        except BaseException as raised:  # a hook's
+            error, reason = raised, struct.unpack_from("<i", self.block, P.REASON_AT)[0]
         rest = struct.unpack_from("<q", self.block, P.BUDGET_AT)[0]
         if reason <= N.LAST_NATIVE:
             self.executed += left - rest
@@ -186,18 +275,45 @@ class Native:
             registers = struct.unpack_from("<3Q", self.block, P.FAULT_REGISTERS)
             rest += self.target.struck(self.block, self.memory.host, registers)
         self.executed += left - rest
+        if self.table is not None:
+            return self._unhooked(self.table, reason, rest, error)
         struct.pack_into("<Q", self.block, P.RIP_AT, self.tab[N.FOUND])
         return self._interpreted(rest if reason == N.OUT_OF_BUDGET else 1)
 
-    def _interpreted(self, count: int) -> Exit | None:
-        """The next instructions by the interpreter."""
+    def _unhooked(self, table: HookTable, reason: int, rest: int, error: BaseException | None) -> Exit | None:
+        """Guest code came out, with hooks: do what they asked for, else go on."""
+        N, why, address = self.N, table.taken(), self.tab[self.N.FOUND]
+        arrived = reason == N.OUT_OF_BUDGET or bool(why & UNTIL)
+        table.came_out(address, arrived)
+        if not why & MOVED:
+            struct.pack_into("<Q", self.block, P.RIP_AT, address)
+        elif error is None and not why & STOP:
+            table.begin(NOWHERE)
+            return None
+        if why & MOVED:
+            table.hooks.continued = NOWHERE
+        if error is None and not why & (STOP | UNTIL):
+            return self._interpreted(rest if arrived else 1, -1 if arrived else table.told(address))
+        self.target.pull(self.state, self.block)
+        if error is not None:
+            raise error
+        return Debug("stopped" if why & STOP else "until")
+
+    def _interpreted(self, count: int, fired: int = -1) -> Exit | None:
+        """The next instructions by the interpreter, whose hooks have run as `fired` says."""
         self.target.pull(self.state, self.block)
         slow = self.interpreter
         slow.executed = self.executed
-        exit = slow.run(count)
+        self._interpreting = True
+        try:
+            exit = slow.run(count, fired)
+        finally:
+            self._interpreting = False
+            self.executed = slow.executed
         self.interpreted += count
-        self.executed = slow.executed
         if isinstance(exit, Budget):
+            if self.table is not None:
+                self.table.begin(self.state.rip)
             self.target.push(self.state, self.block)
             return None
         return exit
@@ -207,7 +323,7 @@ class Native:
         N, tab = self.N, self.tab
         what, at = tab[N.NEED], tab[N.NEED_AT]
         if what == N.FULL:
-            self._flush()
+            self.flush()
         elif what == N.NO_CODE:
             if not self.memory.offer_code(at):
                 return self._interpreted(1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from tanken.engine.graph import Node
-from tanken.engine.native.places import JUMP_CACHE, JUMP_CACHE_AT, LIMIT_BITS, RIP_AT
+from tanken.engine.native.places import JUMP_CACHE, JUMP_CACHE_AT, LIMIT_BITS, RIP_AT, WATCHED_VALUE
 from tanken.engine.recorder import Event, Recording
 from tanken.isa.architecture import Place
 
@@ -116,6 +116,7 @@ class Body:
         self.checked: set[Node] = set()
         self._count = 0
         self.slow = False  # whether it can fault
+        self.watched = False  # whether each access of memory is told before it happens
 
     # -- lines
 
@@ -436,6 +437,8 @@ class Body:
             pointer, bits = self.pointer(event.nodes[0]), event.extra * 8
             wide = bits in WIDE
             kind, node = f"<{bits // 64} x i64>" if wide else f"i{bits}", event.results[0]
+            if self.watched:
+                self._tell(event, f"{kind} {self.value(f'load volatile {kind}, ptr {pointer}, align 1')}")
             value = self.value(f"load volatile {kind}, ptr {pointer}, align 1")  # it faults even where nobody wants the value
             self.names[(node, bits, "wide") if wide else node] = value
         elif event.kind == "store":
@@ -445,11 +448,27 @@ class Body:
                 kind, value = f"<{bits // 64} x i64>", self.wide(data, bits)
             else:
                 kind, value = f"i{bits}", self.use(data, bits)
+            if self.watched:
+                for offset in {0, event.extra - 1}:  # the fault comes first, and nothing is told
+                    byte = self.value(f"getelementptr i8, ptr {self.pointer(address)}, i64 {offset}")
+                    self.line(f"store volatile i8 {self.value(f'load volatile i8, ptr {byte}')}, ptr {byte}")
+                self._tell(event, f"{kind} {value}")
             self.line(f"store {kind} {value}, ptr {self.pointer(address)}, align 1")
         else:
             assert event.kind == "fault", event.kind
             self.leave_if(self.use(event.nodes[0], 1))
         return 1
+
+    def _tell(self, event: Event, value: str) -> None:
+        """Tell who watches that the access is about to happen, and leave if that is wanted."""
+        if value.split()[0] in ("i8", "i16", "i32"):
+            value = f"i64 {self.value(f'zext {value} to i64')}"
+        self.line(f"store {value}, ptr {self.value(f'getelementptr i8, ptr %S, i64 {WATCHED_VALUE}')}, align 1")
+        what = event.extra | (event.kind == "store") << 8
+        self.declared.add("declare dso_local i64 @WATCH(ptr, i64, i64, i64)")
+        address = self.use(event.nodes[0], 64)
+        stop = self.value(f"call i64 @WATCH(ptr %S, i64 {address}, i64 {what}, i64 {self._hole('PC', 64)})")
+        self.leave_if(self.value(f"icmp ne i64 {stop}, 0"))
 
     def pointer(self, address: Node) -> str:
         """The host's pointer to guest memory at `address`."""

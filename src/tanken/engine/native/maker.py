@@ -12,7 +12,7 @@ from typing import Any
 from tanken.engine.graph import Node
 from tanken.engine.native import ir
 from tanken.engine.native.assemble import SYMBOLS, UnfitError, assemble, compile_functions
-from tanken.engine.native.holes import Code
+from tanken.engine.native.holes import Code, Relocation
 from tanken.engine.native.recording import StencilRecorder
 from tanken.engine.recorder import Recording, Unrecordable
 
@@ -51,7 +51,7 @@ class Maker:
                 touched |= opened.touched
         except Unrecordable:
             return self._refuse(key, len(codes) > 1)
-        special = self.target.special(instructions[0]) if len(codes) == 1 else None
+        special = self.target.special(instructions[0]) if len(codes) == 1 and not key[0] & (self.N.SINGLY | self.N.WATCHING) else None
         if special is not None:
             return self._enter(key, instructions[0], {"live": assemble(special)["live"]}, "again", True, (0, 0, 0))
         more = self.target.widen(known, touched, recorder.sensitive)
@@ -87,6 +87,7 @@ class Maker:
         text, declared, kind, slow = "", set(), "", False
         for name, live in (("live", True), ("dead", False)) if flags else (("live", True),):
             body = ir.Body(self.target.lowering(recorder.graph, known))
+            body.watched = bool(key[0] & self.N.WATCHING)
             body.events(recording)
             body.target.put(body, recording.values, live)
             kind = body.finish(end)
@@ -138,14 +139,17 @@ class Maker:
         self.blob[at : at + len(data)] = data
         self.tab[N.BLOB_AT] = at + len(data)
         for number, hole in enumerate(holes):
-            place = N.HOLES + 4 * (first + number)
-            size = {1: 8, 14: 1, 12: 2}.get(hole.type, 4)
-            relative = hole.type in (2, 4)
-            self.tab[place], self.tab[place + 1] = hole.offset, size
-            self.tab[place + 2], self.tab[place + 3] = N.HOLE_KINDS[hole.symbol], hole.addend + 4 if relative else hole.addend
+            self.put_hole(first + number, hole)
         self.tab[N.HOLE_COUNT] = first + len(holes)
         self.tab[variant], self.tab[variant + 1] = at, len(data)
         self.tab[variant + 2], self.tab[variant + 3] = first, len(holes)
+
+    def put_hole(self, number: int, hole: Relocation) -> None:
+        """An entry of the table of holes."""
+        place = self.N.HOLES + 4 * number
+        relative = hole.type in (2, 4)
+        self.tab[place], self.tab[place + 1] = hole.offset, {1: 8, 14: 1, 12: 2}.get(hole.type, 4)
+        self.tab[place + 2], self.tab[place + 3] = self.N.HOLE_KINDS[hole.symbol], hole.addend + 4 if relative else hole.addend
 
 
 def _reads(recording: Recording, values: Any, end: Node) -> set[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tanken.engine.native.assemble import assemble
 from tanken.engine.native.holes import Code
+from tanken.engine.native.hooked import call_stub
 from tanken.engine.native.places import (
     ANSWER,
     ANSWER_ARGUMENTS,
@@ -130,12 +131,13 @@ stub{reason}:
 """
 
 
-def assembled(last: int, called: tuple[int, ...], jumped: int, struck: int) -> dict[str, Code]:
-    """`run(state, code, budget, guest)`, `handler`, and `stubN` for each reason N."""
+def assembled(last: int, called: tuple[int, ...], jumped: int, struck: int, held: int) -> dict[str, Code]:
+    """`run(state, code, budget, guest)`, `handler`, `stubN` for each reason N, and `call` for hooks."""
     words = {f"A{n}": ANSWER_ARGUMENTS + 8 * n for n in range(5)}
     text = RUN.format(SAVED=SAVED_STACK, HOST_MXCSR=HOST_MXCSR, MXCSR=MXCSR, LAST=last, ANSWER=ANSWER, **words)
     text += HANDLER.format(
         HOST=FAULT_HOST, ADDRESS=FAULT_ADDRESS, CODE=FAULT_CODE, SIGNAL=FAULT_SIGNAL, REGISTERS=FAULT_REGISTERS, SAVED=SAVED_STACK
     )
     text += "".join(CALLED.format(reason=reason) for reason in called) + JUMPED.format(reason=jumped) + STRUCK_STUB.format(reason=struck)
+    text += call_stub(held)
     return assemble(text)

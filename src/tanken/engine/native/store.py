@@ -84,8 +84,8 @@ class Store:
         from tanken.engine.native import runtime
 
         N = self.N
-        called = (N.LINK, N.STALE, N.OUT_OF_BUDGET, N.SLOW, N.PYTHON)
-        codes = runtime.assembled(N.LAST_NATIVE, called, N.DISPATCH, N.STRUCK)
+        called = (N.LINK, N.STALE, N.OUT_OF_BUDGET, N.SLOW, N.PYTHON, N.HELD)
+        codes = runtime.assembled(N.LAST_NATIVE, called, N.DISPATCH, N.STRUCK, N.HELD)
         text = {name: (code.code.hex(), [(h.offset, h.type, h.symbol, h.addend) for h in code.relocations]) for name, code in codes.items()}
         _write(path, json.dumps(text).encode())
         return codes

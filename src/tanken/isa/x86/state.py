@@ -80,8 +80,19 @@ class State:
         new = State.__new__(State)
         for name in State.__slots__:
             value = getattr(self, name)
-            setattr(new, name, value.copy() if isinstance(value, list) else value)
+            setattr(new, name, value if isinstance(value, int) else list(value))
         return new
+
+    def assign(self, other: State) -> None:
+        """Take the values of `other`; lists, which may be views of an engine's memory, stay the objects that they are."""
+        for name in State.__slots__:
+            value = getattr(other, name)
+            if isinstance(value, int):
+                setattr(self, name, value)
+            else:
+                mine = getattr(self, name)
+                for number, element in enumerate(value):
+                    mine[number] = element
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, State) and all(getattr(self, name) == getattr(other, name) for name in State.__slots__)

@@ -28,7 +28,7 @@ from tanken.isa.x86.native import block as B
 from tanken.isa.x86.native import tables as N
 from tanken.isa.x86.native import template as P
 
-R_STENCIL, R_LIVE, R_HOST, R_TARGET, R_COUNT, R_LENGTH, R_LEFT = range(7)
+R_STENCIL, R_LIVE, R_HOST, R_TARGET, R_COUNT, R_LENGTH, R_LEFT, R_HOOK = range(8)
 RECORD = 8
 FLAG_BITS = L.LOCK | L.REPZ | L.REPNZ | L.DATA
 
@@ -165,6 +165,9 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: Sequence[int], sta
         tab[record + R_STENCIL] = -1  # the interpreter's
         tab[record + R_COUNT] = 1
         tab[record + R_LENGTH] = length
+        hook = hook_at(tab, pc)
+        tab[record + R_HOOK] = hook
+        stops = hook != 0 and (tab[hook + N.HOOK_INSTRUCTION] >= 0 or tab[hook + N.HOOK_FIRST] >= 0)
         if tab[row + C_FAULT] != L.OK:
             return n + 1
         form = tab[row + C_FORM]
@@ -176,7 +179,9 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: Sequence[int], sta
         k0, k1 = first_key(T, tab, row, known), second_key(T, tab, row, known)
         k2 = tab[row + C_IMMEDIATE] if known & P.IMMEDIATE_MATTERS else 0
         condition = known >> P.CONDITION_SHIFT & 31
-        if condition and n:
+        if stops and tab[row + C_PREFIXES] & (L.REPZ | L.REPNZ):
+            k0 |= N.SINGLY
+        if condition and n and not stops:
             fused = fuse(T, tab, n, condition, pc)
             if fused == -1:
                 return -1
@@ -186,6 +191,9 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: Sequence[int], sta
                 pc += length
                 continue
         stencil = find_key(tab, k0, k1, k2)
+        if stencil >= 0 and tab[N.WATCHED] and tab[N.STENCILS + stencil * N.STENCIL_FIELDS + N.FAULTS]:
+            k0 |= N.WATCHING
+            stencil = find_key(tab, k0, k1, k2)
         if stencil < 0:
             return ask(tab, N.STENCIL, pc, k0, k1, k2, 0, form)
         kind = tab[N.STENCILS + stencil * N.STENCIL_FIELDS + N.KIND]
@@ -227,6 +235,9 @@ def fuse(T: Sequence[int], tab: MutableSequence[int], n: int, condition: int, pc
     k0, k1 = first_key(T, tab, row, known) | condition << 38, second_key(T, tab, row, known)
     k2 = tab[row + C_IMMEDIATE] if known & P.IMMEDIATE_MATTERS else 0
     stencil = find_key(tab, k0, k1, k2)
+    if stencil >= 0 and tab[N.WATCHED] and tab[N.STENCILS + stencil * N.STENCIL_FIELDS + N.FAULTS]:
+        k0 |= N.WATCHING
+        stencil = find_key(tab, k0, k1, k2)
     if stencil < 0:
         return ask(tab, N.STENCIL, tab[row + C_ADDRESS], k0, k1, k2, pc, tab[row + C_FORM])
     if tab[N.STENCILS + stencil * N.STENCIL_FIELDS + N.KIND] >= N.INTERPRETED:
@@ -249,6 +260,7 @@ def liveness(tab: MutableSequence[int], n: int) -> None:
             tab[record + R_LIVE] = 1
             live = N.ALL_FLAGS
             continue
+        hook = tab[record + R_HOOK]
         stencil = N.STENCILS + tab[record + R_STENCIL] * N.STENCIL_FIELDS
         writes = tab[stencil + N.WRITES]
         if tab[stencil + N.KIND] != N.NORMAL:
@@ -256,7 +268,7 @@ def liveness(tab: MutableSequence[int], n: int) -> None:
         seen = 1 if writes & live else 0
         tab[record + R_LIVE] = seen
         live = (live & ~writes) | (tab[stencil + N.READS_LIVE] if seen else tab[stencil + N.READS_DEAD])
-        if tab[stencil + N.FAULTS]:
+        if tab[stencil + N.FAULTS] or (hook and tab[hook + N.HOOK_EXACT]):
             live = N.ALL_FLAGS
 
 
@@ -320,7 +332,7 @@ def emit(tab: MutableSequence[int], area: MutableSequence[int], blob: Sequence[i
     for i in range(n):
         total += tab[N.RECORDS + i * RECORD + R_COUNT]
     enter_block(tab, start, block)
-    site(tab, at, start, N.AT_INSTRUCTION, total, 0)
+    site(tab, at, start, N.AT_HEAD, total, 0)
     put(area, at, 0xEE8149, 3)  # sub r14, total
     put(area, at + 3, total, 4)
     put(area, at + 7, 0x880F, 2)  # js: out of budget
@@ -329,8 +341,10 @@ def emit(tab: MutableSequence[int], area: MutableSequence[int], blob: Sequence[i
     left = total
     for i in range(n):
         row, record = N.ROWS + i * COLUMNS, N.RECORDS + i * RECORD
-        site(tab, at, tab[row + C_ADDRESS], N.AT_INSTRUCTION, left, 0)
+        site(tab, at, tab[row + C_ADDRESS], came(tab, i), left, 0)
         left -= tab[record + R_COUNT]
+        if tab[record + R_HOOK]:
+            at = hooked(tab, area, blob, i, at)
         at = copy(tab, area, blob, row, record, at)
     last_row, last = N.ROWS + (n - 1) * COLUMNS, N.RECORDS + (n - 1) * RECORD
     following = tab[last_row + C_ADDRESS] + tab[last_row + C_LENGTH]
@@ -338,6 +352,13 @@ def emit(tab: MutableSequence[int], area: MutableSequence[int], blob: Sequence[i
     if tab[last + R_STENCIL] >= 0:
         kind = tab[N.STENCILS + tab[last + R_STENCIL] * N.STENCIL_FIELDS + N.KIND]
         if kind == N.NORMAL or kind == N.BRANCH:
+            if tab[last + R_HOOK] and tab[N.STENCILS + tab[last + R_STENCIL] * N.STENCIL_FIELDS + N.AGAIN]:
+                put(area, at, 0x2484C749, 4)  # mov [r12 + CONTINUED], -1
+                put(area, at + 4, N.CONTINUED_AT, 4)
+                put(area, at + 8, -1, 4)
+                at += 12
+            if not begins_behind(tab, last):
+                at = straight(tab, area, following, at)
             put(area, at, 0xE9, 1)
             fall = at + 1
             at += 5
@@ -375,14 +396,84 @@ def finish_block(tab: MutableSequence[int], area: MutableSequence[int], start: i
 
 
 @bare
+def hook_at(tab: Sequence[int], pc: int) -> int:
+    """Where the interval of hooks stands that `pc` lies in, 0 where it lies in none."""
+    low, high = 0, tab[N.HOOK_COUNT]
+    while low < high:
+        middle = (low + high) >> 1
+        if tab[N.HOOKS + middle * N.HOOK_FIELDS + N.HOOK_END] <= pc:
+            low = middle + 1
+        else:
+            high = middle
+    at = N.HOOKS + low * N.HOOK_FIELDS
+    return at if low < tab[N.HOOK_COUNT] and tab[at + N.HOOK_START] <= pc else 0
+
+
+@bare
+def begins_behind(tab: Sequence[int], record: int) -> int:
+    """Whether what stands behind this instruction begins a block: it is a branch, and not one to itself that a repeated instruction is."""
+    if tab[record + R_STENCIL] < 0:
+        return 0
+    stencil = N.STENCILS + tab[record + R_STENCIL] * N.STENCIL_FIELDS
+    return 1 if tab[stencil + N.KIND] != N.NORMAL and tab[stencil + N.AGAIN] == 0 else 0
+
+
+@bare
+def came(tab: Sequence[int], i: int) -> int:
+    """How instruction `i` of the block is come to: the kind of its site."""
+    if i == 0:
+        return N.AT_HEAD
+    return N.AT_BRANCH if begins_behind(tab, N.RECORDS + (i - 1) * RECORD) else N.AT_INSTRUCTION
+
+
+@bare
+def straight(tab: MutableSequence[int], area: MutableSequence[int], pc: int, at: int) -> int:
+    """Note that `pc`, whose block hooks would run, is reached without a branch: the end of the code."""
+    hook = hook_at(tab, pc)
+    if hook == 0 or tab[hook + N.HOOK_BLOCK] < 0:
+        return at
+    put(area, at, 0xB848, 2)  # mov rax, pc
+    put(area, at + 2, pc, 8)
+    put(area, at + 10, 0x24848949, 4)  # mov [r12 + CONTINUED], rax
+    put(area, at + 14, N.CONTINUED_AT, 4)
+    return at + 18
+
+
+@bare
+def hooked(tab: MutableSequence[int], area: MutableSequence[int], blob: Sequence[int], i: int, at: int) -> int:
+    """The stencils of the hooks before instruction `i` of the block: the end of the code."""
+    row, record = N.ROWS + i * COLUMNS, N.RECORDS + i * RECORD
+    hook = tab[record + R_HOOK]
+    if tab[hook + N.HOOK_FIRST] >= 0:
+        at = place(tab, area, blob, row, record, tab[hook + N.HOOK_FIRST], 1, at)
+    if tab[hook + N.HOOK_BLOCK] >= 0:
+        if i == 0 or begins_behind(tab, record - RECORD):
+            at = place(tab, area, blob, row, record, tab[hook + N.HOOK_BLOCK], 1, at)
+        if tab[record + R_STENCIL] >= 0 and tab[N.STENCILS + tab[record + R_STENCIL] * N.STENCIL_FIELDS + N.AGAIN]:
+            at = straight(tab, area, tab[row + C_ADDRESS], at)
+    if tab[hook + N.HOOK_INSTRUCTION] >= 0:
+        at = place(tab, area, blob, row, record, tab[hook + N.HOOK_INSTRUCTION], 1, at)
+    return at
+
+
+@bare
 def copy(tab: MutableSequence[int], area: MutableSequence[int], blob: Sequence[int], row: int, record: int, at: int) -> int:
     """One stencil, with its holes filled; the ways out are left to `cold`, the taken way to `finish_block`."""
     if tab[record + R_STENCIL] < 0:
         put(area, at, 0xE8, 1)
         put(area, at + 1, tab[N.STUBS + N.PYTHON] - (at + 5), 4)
         return at + 5
-    stencil = N.STENCILS + tab[record + R_STENCIL] * N.STENCIL_FIELDS
-    variant = stencil + (N.LIVE_AT if tab[record + R_LIVE] else N.DEAD_AT)
+    tab[record + R_HOST] = at
+    return place(tab, area, blob, row, record, tab[record + R_STENCIL], tab[record + R_LIVE], at)
+
+
+@bare
+def place(
+    tab: MutableSequence[int], area: MutableSequence[int], blob: Sequence[int], row: int, record: int, number: int, live: int, at: int
+) -> int:
+    """A copy of stencil `number`, its holes filled for the instruction in `row`: the end of the code."""
+    stencil = N.STENCILS + number * N.STENCIL_FIELDS
+    variant = stencil + (N.LIVE_AT if live else N.DEAD_AT)
     source, length = tab[variant], tab[variant + 1]
     for i in range(length):
         area[at + i] = blob[source + i]
@@ -393,16 +484,18 @@ def copy(tab: MutableSequence[int], area: MutableSequence[int], blob: Sequence[i
             put(area, where, at + length - (where + 4), 4)
         elif kind == N.DISPATCH_WAY:
             put(area, where, tab[N.STUBS + N.DISPATCH] - (where + 4), 4)
+        elif kind >= N.HELD_WAY:
+            stub = N.HELD if kind == N.HELD_WAY else N.CALL if kind == N.CALL_WAY else N.WATCH
+            put(area, where, tab[N.STUBS + stub] - (where + 4), 4)
         elif kind != N.SLOW_WAY and kind != N.TAKEN:
             put(area, where, hole_value(tab, row, record, kind, tab[stencil + N.ONE]) + more, size)
-    tab[record + R_HOST] = at
     return at + length
 
 
 @bare
 def cold(tab: MutableSequence[int], area: MutableSequence[int], start: int, n: int, total: int, at: int, budget_hole: int) -> int:
     """Behind the block: calls of the stubs, by whose return address the instruction is known."""
-    site(tab, at, start, N.AT_INSTRUCTION, total, 0)
+    site(tab, at, start, N.AT_HEAD, total, 0)
     put(area, at, 0xE8, 1)
     put(area, at + 1, tab[N.STUBS + N.OUT_OF_BUDGET] - (at + 5), 4)
     put(area, budget_hole, at - (budget_hole + 4), 4)
@@ -421,7 +514,7 @@ def cold(tab: MutableSequence[int], area: MutableSequence[int], start: int, n: i
                     where = tab[record + R_HOST] + tab[hole]
                     put(area, where, at - (where + 4), 4)
             if made:
-                site(tab, at, tab[row + C_ADDRESS], N.AT_INSTRUCTION, left, 0)
+                site(tab, at, tab[row + C_ADDRESS], came(tab, i), left, 0)
                 put(area, at, 0xE8, 1)
                 put(area, at + 1, tab[N.STUBS + N.SLOW] - (at + 5), 4)
                 at += 5
