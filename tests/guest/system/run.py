@@ -6,6 +6,8 @@ A guest is 16-bit code at 0:1000 in 16 MiB of memory; port E9 takes its text, po
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import mmap
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -78,9 +80,9 @@ def machine(code: bytes) -> Any:
     state = SystemState()
     state.set_segment(1, 0, 0, 0xFFFF, 0x9B)
     state.rip = ORIGIN
-    ram = bytearray(MEMORY)
+    ram = mmap.mmap(-1, MEMORY)
     ram[ORIGIN : ORIGIN + len(code)] = code
-    physical = PhysicalMemory([Region(0, memoryview(ram))])
+    physical = PhysicalMemory([Region(0, memoryview(ram), host=ctypes.addressof(ctypes.c_char.from_buffer(ram)))])
     processor = SystemProcessor(state)
     memory = PagedMemory(physical, processor)
     ticks = [0]
@@ -98,6 +100,37 @@ def on_reference(code: bytes, budget: int = 200_000, watch: Any = None) -> str:
     engine.watch = watch
     core.ticks = lambda: engine.executed
     return drive(engine, core, budget)
+
+
+@cache
+def store() -> Any:
+    """What native engines share; None where there is no native code."""
+    from tanken.base import native
+
+    if not native.available():
+        return None
+    from tanken.engine.native.system import SystemStore
+    from tanken.isa.x86.native.system import SystemX86
+
+    return SystemStore(SystemX86())
+
+
+def native_engine(code: bytes) -> Any:
+    """(engine, core) of the native engine, about to run the guest."""
+    from tanken.engine.native.system import SystemNative
+
+    core, processor, _ = machine(code)
+    engine = SystemNative(core, processor, store().target, store())
+    core.ticks = lambda: engine.executed
+    return engine, core
+
+
+def on_native(code: bytes, budget: int = 200_000) -> str:
+    """The text of a guest on the native engine."""
+    engine, core = native_engine(code)
+    text = drive(engine, core, budget)
+    engine.save()
+    return text
 
 
 def drive(engine: Any, core: Any, budget: int) -> str:

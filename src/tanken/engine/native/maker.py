@@ -28,6 +28,8 @@ class Maker:
     def __init__(self, target: Any, tab: memoryview, blob: memoryview, enter_key: Callable[[int, int, int, int], None]) -> None:
         self.target, self.tab, self.blob, self._enter_key = target, tab, blob, enter_key
         self.N = target.tables
+        self.new_body: Callable[[Any], ir.Body] = ir.Body
+        self.new_recorder: Callable[..., StencilRecorder] = StencilRecorder
         self.made = 0  # since this engine was made
 
     def analyse(self, form: int, code: bytes, address: int) -> None:
@@ -40,7 +42,7 @@ class Maker:
         self.made += 1
         instructions = [self.target.decode(code, address) for code, address in codes]
         known = self.tab[self.N.FORMS + form]
-        recorder = StencilRecorder(_Calls(self.target), self.target.fields)
+        recorder = self.new_recorder(_Calls(self.target), self.target.fields)
         if self.target.nonzero(instructions[0], known):
             recorder.graph.nonzero.add("IMM")
         touched: set[str] = set()
@@ -86,7 +88,7 @@ class Maker:
         flags = {place: node for place, node in recording.values.items() if place in self.target.flags and not (node.op == "get" and node.extra is place)}
         text, declared, kind, slow = "", set(), "", False
         for name, live in (("live", True), ("dead", False)) if flags else (("live", True),):
-            body = ir.Body(self.target.lowering(recorder.graph, known))
+            body = self.new_body(self.target.lowering(recorder.graph, known))
             body.watched = bool(key[0] & self.N.WATCHING)
             body.events(recording)
             body.target.put(body, recording.values, live)

@@ -26,18 +26,22 @@ ENGINE = ("engine/native", "engine/graph.py", "engine/recorder.py", "engine/oper
 
 
 class Store:
-    """The parts of an engine that are made once."""
+    """The parts of an engine that are made once; `kind` tells those of user programs and of whole processors apart."""
+
+    signatures = SIGNATURES
+    kind = ""
 
     def __init__(self, target: Any) -> None:
         self.target, self.N = target, target.tables
         self.folder = _folder()
-        self.tag = _hash(target.sources)
+        self.tag = self.kind + _hash(target.sources)
+        self.translator_tag = self.kind + _hash_files(target.translator_files()) if self.kind else self.tag
         self._decoder = target.decoder_tables()
         self.decoder_at = self._decoder.buffer_info()[0]
         image, self._offsets = self._translator()
         self._area = H.DoubleArea(len(image))
         self._area.bytes[:] = image
-        self.functions = {name: self._function(name) for name in SIGNATURES}
+        self.functions = {name: self._function(name) for name in self.signatures}
         self.runtime = self._runtime()
 
     def address(self, name: str) -> int:
@@ -46,13 +50,13 @@ class Store:
 
     def _function(self, name: str) -> Any:
         kinds = {"i": ctypes.c_int64, "I": ctypes.c_void_p, "B": ctypes.c_void_p}
-        result, *arguments = (kinds[letter] for letter in SIGNATURES[name])
+        result, *arguments = (kinds[letter] for letter in self.signatures[name])
         return ctypes.CFUNCTYPE(result, *arguments)(self.address(name))
 
     # -- the translator
 
     def _translator(self) -> tuple[bytes, dict[str, int]]:
-        path = self.folder / f"translator-{self.tag}"
+        path = self.folder / f"translator-{self.translator_tag}"
         with (self.folder / "translator.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # who comes second finds it made
             return self._make_translator(path)
@@ -69,7 +73,7 @@ class Store:
         assert module is not None, "the caller asks native.available first"
         from tanken.engine.native.assemble import compile_image  # LLVM is loaded only for what is not there
 
-        data, offsets = compile_image(*native.c_functions(module, SIGNATURES))
+        data, offsets = compile_image(*native.c_functions(module, self.signatures))
         head = json.dumps(offsets).encode()
         _write(path, struct.pack("<I", len(head)) + head + data)
         return data, offsets
@@ -81,14 +85,18 @@ class Store:
             return {name: Code(bytes.fromhex(code), tuple(Relocation(*hole) for hole in holes)) for name, (code, holes) in found.items()}
         except (OSError, ValueError, TypeError):
             pass
+        codes = self.assembled()
+        text = {name: (code.code.hex(), [(h.offset, h.type, h.symbol, h.addend) for h in code.relocations]) for name, code in codes.items()}
+        _write(path, json.dumps(text).encode())
+        return codes
+
+    def assembled(self) -> dict[str, Code]:
+        """The runtime, made anew."""
         from tanken.engine.native import runtime
 
         N = self.N
         called = (N.LINK, N.STALE, N.OUT_OF_BUDGET, N.SLOW, N.PYTHON, N.HELD)
-        codes = runtime.assembled(N.LAST_NATIVE, called, N.DISPATCH, N.STRUCK, N.HELD)
-        text = {name: (code.code.hex(), [(h.offset, h.type, h.symbol, h.addend) for h in code.relocations]) for name, code in codes.items()}
-        _write(path, json.dumps(text).encode())
-        return codes
+        return runtime.assembled(N.LAST_NATIVE, called, N.DISPATCH, N.STRUCK, N.HELD)
 
     # -- stencils
 
@@ -157,6 +165,10 @@ def _hash(package: str) -> str:
     paths = sorted([*folder.rglob("*.py"), *folder.rglob("*.map")])
     for part in ENGINE:
         paths += sorted((root / part).rglob("*.py")) if (root / part).is_dir() else [root / part]
+    return _hash_files(paths)
+
+
+def _hash_files(paths: list[Path]) -> str:
     digest = hashlib.sha256(native.library_version("llvmlite").encode())
     for path in paths:
         digest.update(path.read_bytes())

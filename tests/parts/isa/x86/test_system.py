@@ -28,3 +28,11 @@ def test_qemu(guests: dict[str, bytes], name: str, tmp_path: Path) -> None:
     if shutil.which("qemu-system-x86_64") is None:
         pytest.skip("qemu-system-x86_64 is not installed: apt-get install qemu-system-x86")
     assert run.on_qemu(guests[name], tmp_path).splitlines() == record.expected(name)[1]
+
+
+@pytest.mark.parametrize("name", run.names())
+def test_native(guests: dict[str, bytes], name: str) -> None:
+    """The native engine says what the slow one does."""
+    if run.store() is None:
+        pytest.skip("native code is off")
+    assert run.on_native(guests[name]).splitlines() == record.expected(name)[0]

@@ -21,13 +21,16 @@ FPU_CONTROL, FPU_STATUS, FPU_TOP, FPU_VALID = 208, 210, 212, 213
 SAVED_STACK = 248
 ST, VECTORS, VECTOR_STRIDE = 256, 512, 32
 FPU_OPCODE, FPU_CS, FPU_DS, FPU_IP, FPU_DP, ENTROPY = 1104, 1106, 1108, 1112, 1120, 1128
+CPL, WINDOW, TSC_AUX, SHADOW, CR0, CR4, TSC_OFFSET, XCR0 = 1144, 1145, 1148, 1152, 1160, 1168, 1176, 1184  # of a whole processor
 SIZE = JUMP_CACHE_AT + JUMP_CACHE * 16
 
 STATUS = (CF, PF, AF, ZF, SF, OF)
 FLAG_BIT = {"of": 0, "cf": 8, "pf": 10, "af": 12, "zf": 14, "sf": 15}
 SCALARS = {"fs_base": (FS_BASE, 64), "gs_base": (GS_BASE, 64), "system_flags": (SYSTEM_FLAGS, 32), "mxcsr": (MXCSR, 32), "df": (DIRECTION, 8),
            "fpu_opcode": (FPU_OPCODE, 16), "fpu_cs": (FPU_CS, 16), "fpu_ds": (FPU_DS, 16), "fpu_ip": (FPU_IP, 64), "fpu_dp": (FPU_DP, 64),
-           "entropy": (ENTROPY, 64), "fpu_control": (FPU_CONTROL, 16), "fpu_status": (FPU_STATUS, 16), "fpu_top": (FPU_TOP, 8), "fpu_valid": (FPU_VALID, 8)}  # fmt: skip
+           "entropy": (ENTROPY, 64), "fpu_control": (FPU_CONTROL, 16), "fpu_status": (FPU_STATUS, 16), "fpu_top": (FPU_TOP, 8), "fpu_valid": (FPU_VALID, 8),
+           "cpl": (CPL, 8), "window": (WINDOW, 8), "tsc_aux": (TSC_AUX, 32), "shadow": (SHADOW, 64), "cr0": (CR0, 64), "cr4": (CR4, 64),
+           "tsc_offset": (TSC_OFFSET, 64), "xcr0": (XCR0, 64)}  # fmt: skip
 LISTS = {"regs": (0, 8), "segments": (SEGMENTS, 2), "st": (ST, 16), "xmm": (VECTORS, VECTOR_STRIDE), "upper": (VECTORS + 16, VECTOR_STRIDE)}
 
 

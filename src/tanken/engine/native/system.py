@@ -1,0 +1,271 @@
+"""The native engine for a whole processor: copies of stencils whose accesses go through a TLB; the slow engine does what they cannot.
+
+As `engine.native.engine`, the state is exact at every way out. Native code runs where the instruction set says so (64-bit mode with paging on);
+everything else, and each fault, is an instruction of the slow engine. Time is counted in instructions.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from tanken.engine.memory import SHIFT
+from tanken.engine.native import host as H
+from tanken.engine.native.holes import Code
+from tanken.engine.native.maker import Maker
+from tanken.engine.native.paged_ir import PagedBody, PagedRecorder
+from tanken.engine.native.places import ANSWER, BUDGET_AT, FAULT_HOST, FAULT_REGISTERS, HOST_AT, RIP_AT
+from tanken.engine.native.store import Store
+from tanken.engine.system import SystemInterpreter
+from tanken.isa.architecture import Budget
+
+AREA = 192 << 20
+BLOB = 32 << 20
+
+
+class SystemStore(Store):
+    """What is kept for whole processors."""
+
+    signatures = {"answer": "iIIIBBBII", "look_up": "iIi", "forget": "iIBi", "guard": "iIIi", "enter_key": "iIiiii"}
+    kind = "system-"
+
+    def assembled(self) -> dict[str, Code]:
+        from tanken.engine.native import paged_runtime
+
+        return paged_runtime.assembled(self.N)
+
+
+class CodeMap:
+    """The pages that hold code, as both engines see them: a set of page numbers over the translator's own map."""
+
+    def __init__(self, tab: memoryview, at: int, count: int, guard: Any) -> None:
+        self._tab, self._at, self._count, self._guard = tab, at, count, guard
+
+    def __contains__(self, page: object) -> bool:
+        return isinstance(page, int) and page < self._count and self._tab[self._at + page] != 0
+
+    def add(self, page: int) -> None:
+        if page < self._count and not self._tab[self._at + page]:
+            self._guard(page)
+
+    def discard(self, page: int) -> None:
+        """Nothing: whoever forgets the page's code does it."""
+
+    def __iter__(self) -> Iterator[int]:
+        return (page for page in range(self._count) if self._tab[self._at + page])
+
+    def __len__(self) -> int:
+        return 1 << 62  # so that nobody goes through it when he can ask page by page
+
+
+class SystemNative:
+    """Runs `core`; `executed` counts as the slow engine does."""
+
+    slice = 20_000_000
+
+    def __init__(self, core: Any, isa: Any, target: Any, store: SystemStore) -> None:
+        self.core, self.isa, self.target, self.store = core, isa, target, store
+        self.state, self.memory = core.state, core.memory
+        self.interpreter = SystemInterpreter(core, isa)
+        self.N = N = target.tables
+        self.interpreted = 0  # instructions that native code left to the slow engine
+        self.left: dict[str, int] | None = None  # by mnemonic, where somebody wants to know
+        plain = H.MAP_PRIVATE | H.MAP_ANONYMOUS | H.MAP_NORESERVE
+        rights = H.PROT_READ | H.PROT_WRITE
+        self._tab_at = H.map_memory(N.END * 8, rights, plain)
+        self.tab = H.view(self._tab_at, N.END * 8).cast("q")
+        self._blob_at = H.map_memory(BLOB, rights, plain)
+        self.blob = H.view(self._blob_at, BLOB)
+        self._contexts_size = N.CONTEXT_COUNT * N.STRIDE
+        self._contexts_at = H.map_memory(self._contexts_size, rights, plain)
+        buffer = ctypes.create_string_buffer(target.block_size + 64)
+        self._block_at = ctypes.addressof(buffer) + 63 & ~63
+        start = self._block_at - ctypes.addressof(buffer)
+        self.block = memoryview(buffer).cast("B")[start : start + target.block_size]
+        self.area = H.DoubleArea(AREA)
+        self._mapped = ((self._tab_at, N.END * 8), (self._blob_at, BLOB), (self._contexts_at, self._contexts_size), (self.area.write_at, AREA), (self.area.run_at, AREA))
+        store.load(self.tab, self.blob)
+        functions = store.functions
+        self._look_up, self._forget_code = functions["look_up"], functions["forget"]
+        tab = ctypes.c_void_p(self._tab_at)
+        self.maker = Maker(target, self.tab, self.blob, lambda k0, k1, k2, n: functions["enter_key"](tab, k0, k1, k2, n))
+        self.maker.new_body = lambda lowering: PagedBody(lowering, N)
+        self.maker.new_recorder = PagedRecorder
+        self._install()
+        target.bind(self.state, self.block)
+        physical = self.memory.physical
+        for page in list(physical.code_pages):
+            physical.stale(page)
+        physical.code_pages = CodeMap(self.tab, N.CODE_MAP, N.MOST_PAGES, lambda page: functions["guard"](tab, None, page))
+        physical.on_code_write.append(self._page_written)
+        self.memory.on_flush.append(self._flushed)
+        self._units = target.units(self.state)
+        self._flushed(None)
+
+    def __del__(self) -> None:
+        for at, size in getattr(self, "_mapped", ()):
+            H.unmap_memory(at, size)
+
+    @property
+    def executed(self) -> int:
+        return self.interpreter.executed
+
+    @executed.setter
+    def executed(self, value: int) -> None:
+        self.interpreter.executed = value
+
+    # -- setting up
+
+    def _install(self) -> None:
+        """Put the runtime into the code area, and tell the translator where everything is."""
+        N, tab, codes = self.N, self.tab, self.store.runtime
+        at, places = 0, {}
+        for name, code in codes.items():
+            places[name] = at
+            self.area.bytes[at : at + len(code.code)] = code.code
+            at = at + len(code.code) + 15 & ~15
+        base = self.area.run_at
+        known = {"AREALOW": base + at, "AREAHIGH": base + AREA, "STATE": self._block_at, "SIGNAL": H.libc_address("signal"), "STRUCK": base + places[f"stub{N.STRUCK}"]}
+        for name, code in codes.items():
+            for hole in code.relocations:
+                struct.pack_into("<Q", self.area.bytes, places[name] + hole.offset, known[hole.symbol] + hole.addend)
+        for reason in range(N.MISS_WRITE + 1):
+            tab[N.STUBS + reason] = places[f"stub{reason}"]
+        self._resume = base + places[f"stub{N.DISPATCH}"]
+        self._run = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 2, ctypes.c_int64)(base + places["run"])
+        self._handler = base + places["handler"]
+        self._first = at
+        tab[N.AREA_AT], tab[N.AREA_HOST], tab[N.AREA_SIZE] = at, base, AREA
+        tab[N.CROSS], tab[N.TABLE_HOST], tab[N.CONTEXTS] = places["cross"], self._tab_at, self._contexts_at
+        regions = [region for region in self.memory.physical.regions if region.host]
+        first = next((region for region in regions if region.base == 0), None)
+        tab[N.RAM_LIMIT], tab[N.SLOT_COUNT] = first.end if first else 0, len(regions)
+        for number, region in enumerate(regions):
+            place = N.SLOTS + number * N.SLOT_FIELDS
+            tab[place], tab[place + 1], tab[place + 2], tab[place + 3] = region.base >> SHIFT, region.end >> SHIFT, region.host, int(region.writable)
+        words = (self.store.address("answer"), self._tab_at, self.store.decoder_at, 0, self.area.write_at, self._blob_at, 0, first.host if first else 0)
+        struct.pack_into("<8Q", self.block, ANSWER, *words)
+
+    def _flushed(self, linear: int | None) -> None:
+        """Translations were forgotten: the TLBs and jump caches of all contexts."""
+        ctypes.memset(self._contexts_at, 0xFF, self._contexts_size)
+
+    def _page_written(self, page: int) -> None:
+        if page < self.N.MOST_PAGES:
+            self._forget_code(self._tab_at, self.area.write_at, page)
+
+    def flush_code(self) -> None:
+        """Begin the code area anew."""
+        N, tab = self.N, self.tab
+        tab[N.AREA_AT] = self._first
+        tab[N.SITE_COUNT] = tab[N.BLOCK_COUNT] = 0
+        ctypes.memset(self._tab_at + 8 * N.BLOCKS, 0, 32 * N.BLOCK_SLOTS)
+        ctypes.memset(self._tab_at + 8 * N.PAGE_HEAD, 0, 8 * N.MOST_PAGES)
+        self._flushed(None)
+
+    # -- running
+
+    def run(self, budget: int | None = None) -> Any:
+        """Go on until an exit; at most `budget` instructions. The state is exact then."""
+        end = self.executed + ((1 << 62) if budget is None else budget)
+        native = False
+        while self.executed < end:
+            if not native:
+                native = self._enter()
+            if native:
+                exit, native = self._native(end)
+            else:
+                exit = self.interpreter.step()
+            if exit is not None:
+                if native:
+                    self.target.pull(self.state, self.block)
+                return exit
+        if native:
+            self.target.pull(self.state, self.block)
+        return Budget(budget or 0)
+
+    def _enter(self) -> bool:
+        """Move the state into the block, if native code can go on."""
+        if not self.target.can_run(self.state) or self.isa.careful:
+            return False
+        state, tab, N = self.state, self.tab, self.N
+        units = self.target.units(state)
+        if units != self._units:
+            self._units = units
+            self.flush_code()
+        if not units:
+            return False
+        H.handle_faults(self._handler)
+        control, now = self.isa.control(), self.isa.context()
+        tab[N.HOW], tab[N.ROOT], tab[N.KEY_RIGHTS], tab[N.NOW] = control.how, state.cr3, state.pkru, now
+        tab[N.NO_AVX] = int(units == 1)
+        tab[N.CANONICAL] = self.target.canonical_bits(state)
+        self.target.push(state, self.block)
+        struct.pack_into("<Q", self.block, N.CONTEXT_AT, self._contexts_at + now * N.STRIDE)
+        return True
+
+    def _native(self, end: int) -> tuple[Any, bool]:
+        """Native code until it comes out, and what has to be done then: an exit if it is one, and whether the state is still in the block."""
+        N = self.N
+        left = end - self.executed
+        struct.pack_into("<Q", self.block, N.END_AT, end)
+        reason = self._run(self._block_at, self._resume, left)
+        rest = struct.unpack_from("<q", self.block, BUDGET_AT)[0]
+        if reason <= N.LAST_NATIVE:
+            self.executed += left - rest
+            return self._needed()
+        at = HOST_AT if reason != N.STRUCK else FAULT_HOST
+        host = struct.unpack_from("<Q", self.block, at)[0] - (reason != N.STRUCK)
+        self._look_up(self._tab_at, host)
+        rest += self.tab[N.FOUND + 1]
+        if reason == N.STRUCK:
+            rest += self.target.struck(self.block, 0, struct.unpack_from("<3Q", self.block, FAULT_REGISTERS))
+        self.executed += left - rest
+        struct.pack_into("<q", self.block, RIP_AT, self.tab[N.FOUND])
+        return self._interpreted(rest if reason == N.OUT_OF_BUDGET else 1)
+
+    def _interpreted(self, count: int) -> tuple[Any, bool]:
+        """The next instructions by the slow engine."""
+        self.target.pull(self.state, self.block)
+        self.interpreted += count
+        for _ in range(count):
+            exit = self.interpreter.step()
+            if self.left is not None:
+                name = self.core.inst.mnemonic if self.core.inst is not None else "fetch"
+                self.left[name] = self.left.get(name, 0) + 1
+            if exit is not None:
+                return exit, False
+        return None, False
+
+    def _needed(self) -> tuple[Any, bool]:
+        """What the translator asked for."""
+        N, tab = self.N, self.tab
+        what, at = tab[N.NEED], tab[N.NEED_AT] & (1 << 64) - 1
+        if what == N.FULL:
+            self.flush_code()
+        elif what == N.NO_CODE:
+            return self._interpreted(1)
+        elif what == N.ANALYSIS:
+            self.maker.analyse(tab[N.NEED_FORM], self._code(at), at)
+        else:
+            assert what == N.STENCIL, what
+            codes = [(self._code(where & (1 << 64) - 1), where & (1 << 64) - 1) for where in (at, tab[N.NEED_SECOND]) if where]
+            self.maker.make(tab[N.NEED_FORM], (tab[N.NEED_KEY], tab[N.NEED_KEY1], tab[N.NEED_KEY2]), codes)
+        return None, True
+
+    def _code(self, at: int) -> bytes:
+        """The bytes of an instruction that the translator has seen."""
+        entry, offset = self.memory.fetch(at)
+        code = bytes(entry[0][entry[1] + offset : entry[1] + min(offset + 15, 4096)])
+        if len(code) < 15 and not self.isa.is_whole(self.isa.decode(code, at)):
+            entry, _ = self.memory.fetch(at + len(code) & (1 << 64) - 1)
+            code += bytes(entry[0][entry[1] : entry[1] + 15 - len(code)])
+        return code
+
+    def save(self) -> None:
+        """Keep the stencils that were made for the next run."""
+        if self.maker.made:
+            self.store.save(self.tab, self.blob)
+            self.maker.made = 0

@@ -1,0 +1,85 @@
+"""The whole x86-64 processor for the native engine: what it asks of an instruction set, answered.
+
+Native code is 64-bit mode with paging on, and its vector units as an operating system has them: all on.
+"""
+
+from __future__ import annotations
+
+import struct
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tanken.isa.x86.inst import Inst
+from tanken.isa.x86.kernels import DECODER
+from tanken.isa.x86.native import block as B
+from tanken.isa.x86.native import paged_tables
+from tanken.isa.x86.native import template as P
+from tanken.isa.x86.native.target import X86
+from tanken.isa.x86.system import state as S
+from tanken.isa.x86.system.execution import SYSTEM
+from tanken.isa.x86.system.processor import SystemProcessor
+from tanken.isa.x86.system.state import SystemState
+
+WALK = "tanken.isa.x86.kernels.walk"
+# What is written for the abstract machine but wants the slow engine all the same: it changes what native code relies on.
+SLOW = frozenset({"popf", "clac", "stac", "xsetbv", "wrpkru"})
+EXTRA = struct.Struct("<BB2xIQQQQQ")  # CPL, WINDOW, TSC_AUX, SHADOW, CR0, CR4, TSC_OFFSET, XCR0
+
+
+def _long() -> SystemState:
+    """The state that recordings are made for."""
+    state = SystemState()
+    state.cr0, state.efer, state.rights[S.CS] = S.PE | S.PG, S.LMA | S.LME, S.R_L | S.R_P | 0x1B
+    return state
+
+
+class SystemX86(X86):
+    """The target."""
+
+    tables = paged_tables
+    translator = ("tanken.isa.x86.native.paged", *DECODER, WALK, "tanken.isa.x86.native.translate")
+
+    def __init__(self) -> None:
+        import_module(self.translator[-1])  # a twin stands in for it
+        self.isa = SystemProcessor(_long(), translating=True)
+
+    def analyse(self, inst: Inst) -> int:
+        bits, row = super().analyse(inst), inst.row
+        name = row.attributes.get("sem") or inst.mnemonic if row is not None else ""
+        return bits | P.PYTHON if name in SLOW else bits & ~P.PYTHON if name in SYSTEM and row is not None and "cpl0" not in row.attributes else bits
+
+    def special(self, inst: Inst) -> str | None:
+        return None
+
+    def translator_files(self) -> list[Path]:
+        """The sources that the translator is compiled from: its modules, and those whose numbers they use."""
+        numbers = ("layout", "names", "native.block", "native.tables", "native.template", "native.paged_tables")
+        modules = [*self.translator, *(f"tanken.isa.x86.{name}" for name in numbers), "tanken.base.native"]
+        return [Path(str(import_module(name).__file__)) for name in modules]
+
+    # -- the state
+
+    @staticmethod
+    def push(state: Any, memory: memoryview) -> None:
+        B.push(state, memory)
+        s = state
+        EXTRA.pack_into(memory, B.CPL, s.cpl, s.window, s.tsc_aux, s.shadow, s.cr0, s.cr4, s.tsc_offset, s.xcr0)
+
+    @staticmethod
+    def pull(state: Any, memory: memoryview) -> None:
+        B.pull(state, memory)
+        state.shadow = struct.unpack_from("<Q", memory, B.SHADOW)[0]
+
+    def can_run(self, state: SystemState) -> bool:
+        """Whether native code can go on from here."""
+        return state.mode == 64 and bool(state.cr0 & S.PG)
+
+    def canonical_bits(self, state: SystemState) -> int:
+        return 56 if state.cr4 & S.LA57 else 47
+
+    def units(self, state: SystemState) -> int:
+        """Which units are on, as far as native code depends on it; 0 where it cannot run."""
+        if state.cr0 & (S.EM | S.TS) or not state.cr4 & S.OSFXSR:
+            return 0
+        return 2 if state.cr4 & S.OSXSAVE and state.xcr0 & 6 == 6 else 1
