@@ -131,8 +131,9 @@ class SystemNative:
         for name, code in codes.items():
             for hole in code.relocations:
                 struct.pack_into("<Q", self.area.bytes, places[name] + hole.offset, known[hole.symbol] + hole.addend)
-        for reason in range(N.MISS_WRITE + 1):
-            tab[N.STUBS + reason] = places[f"stub{reason}"]
+        for name in places:
+            if name.startswith("stub"):
+                tab[N.STUBS + int(name[4:])] = places[name]
         self._resume = base + places[f"stub{N.DISPATCH}"]
         self._run = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 2, ctypes.c_int64)(base + places["run"])
         self._handler = base + places["handler"]

@@ -19,6 +19,7 @@ from tanken.isa.x86.native import paged_tables as N
 from tanken.isa.x86.native import template as P
 from tanken.isa.x86.native.translate import (
     R_COUNT,
+    R_HOOK,
     R_HOST,
     R_LEFT,
     R_LENGTH,
@@ -174,6 +175,7 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: MutableSequence[in
         tab[record + R_STENCIL] = -1  # the interpreter's
         tab[record + R_COUNT] = 1
         tab[record + R_LENGTH] = length
+        tab[record + R_HOOK] = 0  # hooks are for user programs
         if fault != L.OK:
             return n + 1
         form = tab[row + C_FORM]
