@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tanken.base.errors import InputError, UsageError
 from tanken.base.kinds import Thing
+from tanken.cli.console import telnet_line
 
 if TYPE_CHECKING:
     from tanken.machine.pc import Pc
@@ -27,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--cpu", metavar="NAME", help="auto, kvm or own")
     group.add_argument("--clock", metavar="NAME", help="real, or instructions: a run repeats exactly (own processor)")
     group.add_argument("--protocol", metavar="NAME", help="auto, linux (64-bit entry) or pvh")
-    group.add_argument("--console", metavar="WHERE", help="stdio or tcp:PORT; Ctrl-A x ends the machine, Ctrl-A b presses its power button")
+    group.add_argument("--console", metavar="WHERE", help="stdio (Ctrl-A x ends the machine, Ctrl-A b presses its power button), tcp:PORT, or telnet:PORT[,users=FILE...]")
     group.add_argument("--exits", metavar="FILE", help="write every exit, one object a line")
     group.add_argument("--exit-report", action="store_true", help="at the end, exits by device, register and function, with advice (to standard error)")
 
@@ -69,8 +70,9 @@ def run(options: argparse.Namespace, kernel: str, words: list[str]) -> int:
                 settings = {"where": kernel, **parse(file.read(), kernel)}
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(getattr(error, "strerror", None) or str(error), where=kernel) from error
-    machine = Pc(Description(**settings | given))
-    return _run(machine, options)
+    settings |= given
+    far = telnet_line(settings.pop("console")) if str(settings.get("console", "")).startswith("telnet:") else None
+    return _run(Pc(Description(**settings), far=far), options)
 
 
 def _refuse(message: str) -> Any:

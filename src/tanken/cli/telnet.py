@@ -64,19 +64,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     serve.set_defaults(command=[])
     serve.add_argument("port", metavar="PORT", type=_port)
-    serve.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="default 127.0.0.1; others want --users, --keytab or --client-ca")
-    serve.add_argument("--users", metavar="FILE", help="only these users, by SRP (tanken telnet passwd)")
-    serve.add_argument("--keytab", metavar="FILE", help="these users and others of the realm, by Kerberos: the key table of host/NAME")
-    serve.add_argument("--encrypt", choices=("required", "auto", "off"), default="auto")
-    serve.add_argument("--means", metavar="M", default="tls,encrypt")
-    serve.add_argument("--ofb-as-bsd", action="store_true", help="output feedback as old telnets do it")
-    serve.add_argument("--certificate", metavar="FILE", help="certificate and key in PEM (default: a fresh self-signed one)")
-    serve.add_argument("--client-ca", metavar="FILE", help="clients must have a certificate of this authority")
-    serve.add_argument("--compress", action="store_true", help="offer MCCP2 and MCCP3")
+    serving_arguments(serve)
     serve.add_argument("--most", metavar="N", type=int, default=64, help="sessions at a time (default: 64)")
     passwd = orders.add_parser("passwd", help="put a user into a file for --users", description="Writes the user's verifier; the password itself is not kept.")
     passwd.add_argument("file", metavar="FILE")
     passwd.add_argument("user", metavar="USER")
+
+
+def serving_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where to listen, whom to let in, how to encrypt."""
+    parser.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="default 127.0.0.1; others want --users, --keytab or --client-ca")
+    parser.add_argument("--users", metavar="FILE", help="only these users, by SRP (tanken telnet passwd)")
+    parser.add_argument("--keytab", metavar="FILE", help="these users and others of the realm, by Kerberos: the key table of host/NAME")
+    parser.add_argument("--encrypt", choices=("required", "auto", "off"), default="auto")
+    parser.add_argument("--means", metavar="M", default="tls,encrypt")
+    parser.add_argument("--ofb-as-bsd", action="store_true", help="output feedback as old telnets do it")
+    parser.add_argument("--certificate", metavar="FILE", help="certificate and key in PEM (default: a fresh self-signed one)")
+    parser.add_argument("--client-ca", metavar="FILE", help="clients must have a certificate of this authority")
+    parser.add_argument("--compress", action="store_true", help="offer MCCP2 and MCCP3")
 
 
 def _port(text: str) -> int:

@@ -13,7 +13,7 @@ import threading
 import tty
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from tanken.base.errors import UsageError
 
@@ -42,6 +42,22 @@ class Keys:
             elif command := self._commands.get(chr(byte)):
                 command()
         return bytes(out)
+
+
+class Far(Protocol):
+    """What a machine asks of the far end of its line; a telnet console satisfies it too (`tanken.telnet.console`)."""
+
+    has_input: bool
+    arrived: Callable[[], None]
+    commands: dict[str, Callable[[], None]]
+
+    def read(self, limit: int) -> bytes: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 class Console:

@@ -21,7 +21,7 @@ from tanken.board.memory import Memory
 from tanken.hypervisor import exits as E
 from tanken.hypervisor.vcpu import Vcpu
 from tanken.isa.architecture import Budget, Halt
-from tanken.machine.console import Console
+from tanken.machine.console import Far
 
 LAST = 16  # exits that are kept for a report
 OK = ("power-off", "reset", "stopped")
@@ -52,7 +52,7 @@ class Loop:
     pio: Bus
     lapic: LocalApic
     interrupts: Interrupts
-    console: Console
+    console: Far
     uarts: list[Uart]
     ended: Ended | None
     slack: int | None = None  # nanoseconds after which the vcpu is made to exit in any case

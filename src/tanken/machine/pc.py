@@ -33,7 +33,7 @@ from tanken.isa.x86.system.state import SystemState
 from tanken.machine.acpi.tables import Hardware, build
 from tanken.machine.boot import linux, place, pvh
 from tanken.machine.boot.place import Payload
-from tanken.machine.console import Console, console
+from tanken.machine.console import Far, console
 from tanken.machine.description import Description
 from tanken.machine.guest.build import kernel as embedded
 from tanken.machine.loop import Ended, Loop
@@ -49,11 +49,11 @@ SLACK = 10_000_000  # nanoseconds that a coalesced write waits at most
 
 
 class Pc(Loop):
-    """A machine that is ready to `run`. Settings are those of Description; `console` may be an object instead of its name."""
+    """A machine that is ready to `run`. Settings are those of Description; `far` is a far end of the serial line instead of one that `console` names."""
 
-    def __init__(self, description: Description | None = None, *, far: Console | None = None, **settings: Any) -> None:
+    def __init__(self, description: Description | None = None, *, far: Far | None = None, **settings: Any) -> None:
         self.description = description or Description(**settings)
-        self.console = far if far is not None else console(self.description.console)
+        self.console: Far = far if far is not None else console(self.description.console)
         self.clock = Clock(self.description.clock)
         self.pio = Bus("pio", 16)
         self.memory = Memory()

@@ -75,10 +75,17 @@ class Server:
         assert self._server is not None
         await self._server.serve_forever()
 
+    async def idle(self, seconds: float) -> None:
+        """Waits until the sessions that run have ended, at most so long."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
     async def close(self) -> None:
         """Stops listening and ends the sessions."""
         if self._server is not None:
             self._server.close()
+        for _ in range(4):  # what was accepted a moment ago becomes a session first: asyncio would leave its socket open
+            await asyncio.sleep(0)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -195,3 +195,35 @@ def test_the_table_of_codes() -> None:
     rows = [json.loads(line) for line in tanken_command("show", "--json", "telnet:encrypt-type").stdout.splitlines()]
     assert {row["number"]: row["name"] for row in rows}[3] == "DES3_CFB64"
     assert tanken_command("show", "telnet:nonsense").returncode == 2
+
+
+def test_a_machine_behind_a_port() -> None:
+    """The console of the guest that comes with tanken, over TLS; it turns itself off, and its last words arrive."""
+    port = free_port()
+    machine = subprocess.Popen([sys.executable, "-m", "tanken", "run", "--console", f"telnet:{port}"], stderr=subprocess.PIPE, env=ENVIRON)
+    try:
+        assert machine.stderr is not None
+        told = machine.stderr.readline().decode()
+        assert told.startswith(f"console: telnet 127.0.0.1 {port}, certificate SHA-256 ")
+        result = connect(port, "--pin", told.split()[-1], "--encrypt", "required", "--wait", "20", stdin=b"echo over there\noff\n")
+        assert b"tanken guest" in result.stdout and b"over there" in result.stdout and b"ready, encrypted" in result.stderr
+        assert machine.wait(20) == 0
+    finally:
+        machine.kill()
+        machine.wait()
+
+
+@pytest.mark.parametrize("where", ["telnet:", "telnet:0", "telnet:x", "telnet:99999", "telnet:2323,colour=red", "telnet:2323,host=0.0.0.0", "telnet:2323,users=/nonexistent"])
+def test_consoles_that_cannot_be(where: str) -> None:
+    result = tanken_command("run", "--console", where)
+    assert result.returncode in (1, 2) and result.stderr.count(b"\n") == 1 and b"wanted" in result.stderr, result
+
+
+def test_a_program_of_our_own_kernel_behind_a_port() -> None:
+    process, port, _ = start("--", sys.executable, "-m", "tanken", "run", "busybox", "sh", "-c", "read -r name; echo hello $name; uname -s")
+    try:
+        result = connect(port, "--wait", "30", stdin=b"amy\n")
+        assert result.returncode == 0 and b"hello amy\r\nLinux\r\n" in result.stdout
+    finally:
+        process.kill()
+        process.wait()
