@@ -98,6 +98,9 @@ class IntegerMachine:
                 setattr(self.state, place.field, number(value))
             raise Faulted(Fault(vector, number(code) if isinstance(code, Value) else code, self._at, message))
 
+    def rarely(self, condition: Value) -> Value:
+        return condition
+
     def jump(self, target: Value) -> None:
         self.branched = True
         self._next = number(target)

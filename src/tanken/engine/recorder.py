@@ -166,6 +166,9 @@ class Recorder:
             return
         self._event("fault", node, extra=Fault(vector, None if isinstance(code, Value) else code, self._address, message))
 
+    def rarely(self, condition: Value) -> Value:
+        return condition
+
     def jump(self, target: Value) -> None:
         self._sets[NEXT] = node_of(target)
 

@@ -356,6 +356,9 @@ class Machine(Protocol):
     ) -> None:
         """End the instruction with a Fault, where `condition` holds (always without one); nothing of the instruction has happened but `keep`."""
 
+    def rarely(self, condition: Value) -> Value:
+        """The condition, which hardly ever holds: a machine may leave the instruction to the reference where it does, and give 0."""
+
     def jump(self, target: Value) -> None:
         """Go on there."""
 

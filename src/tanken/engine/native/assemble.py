@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -46,14 +47,18 @@ class UnfitError(Exception):
 
 
 CLOBBER = re.compile(r"^\t(?!cmp|test|bt\b|push|j|call|v?u?comis)\w+\t(?:.*, *)?%r1[234][dwb]?$", re.MULTILINE)
+STATE = re.compile(CLOBBER.pattern.replace("[234]", "2"), re.MULTILINE)
 
 
-# What can be stopped by a fault: guest memory, the slow way, float arithmetic, division.
-HAZARD = re.compile(r"\(%r13|\bSLOW\b|^\tv?(add|sub|mul|div|sqrt|min|max|round|cvt|u?comi)[a-z0-9]*[sp][sdi]\b|^\ti?div", re.MULTILINE)
+# What can be stopped by a fault, or needs one of the three: guest memory, the slow way, constants, float arithmetic, division.
+HAZARD = re.compile(r"\(%r13|\bSLOW\b|\.LCPI|^\tv?(add|sub|mul|div|sqrt|min|max|round|cvt|u?comi)[a-z0-9]*[sp][sdi]\b|^\ti?div", re.MULTILINE)
 
 
-def compile_functions(text: str, level: int = 2, vectors: bool = True, inlined: str = "") -> dict[str, Code]:
-    """All functions of a module of IR text; `vectors`: LLVM may join scalars to vectors, with constants that then stand elsewhere.
+Pool = Callable[[bytes], int]  # where a constant is kept: its distance from the state
+
+
+def compile_functions(text: str, pool: Pool | None = None, level: int = 2, loose: bool = False, inlined: str = "") -> dict[str, Code]:
+    """All functions of a module of IR text; what LLVM wants in memory is put into the `pool`. `loose`: they keep their budget in memory.
 
     `inlined` is the text of a module whose functions are brought into those that call them.
     """
@@ -64,15 +69,41 @@ def compile_functions(text: str, level: int = 2, vectors: bool = True, inlined: 
     module.verify()
     machine = _machine()
     options = llvm.create_pipeline_tuning_options(speed_level=level)
-    options.slp_vectorization = vectors
     passes = llvm.create_pass_builder(machine, options)
     passes.getModulePassManager().run(module, passes)
     assembly = fold(machine.emit_assembly(module))
     for name in assembly.split("\t.globl\t")[1:]:
-        moved = CLOBBER.search(name)
-        if moved and HAZARD.search(name, moved.end()):
+        moved = (STATE if loose else CLOBBER).search(name)
+        if moved and (".LCPI" in name[moved.end() :] if loose else HAZARD.search(name, moved.end())):
             raise UnfitError(moved[0].strip())
-    return assemble(assembly)
+    return assemble(assembly if pool is None else pooled(assembly, pool))
+
+
+CONSTANT = re.compile(r"(\.LCPI\d+_\d+)([+-]\d+)?\(%rip\)")
+DATA = {".quad": 8, ".long": 4, ".short": 2, ".byte": 1}
+
+
+def pooled(text: str, pool: Pool) -> str:
+    """The text with its constants taken out, and addressed where the pool keeps them."""
+    if ".LCPI" not in text:
+        return text
+    constants, kept, name = dict[str, bytearray](), [], ""
+    for line in text.splitlines():
+        words = line.split(None, 1)
+        if re.match(r"\.LCPI\d+_\d+:", line):
+            name = line.rstrip(":")
+            constants[name] = bytearray()
+        elif name and words and words[0] in DATA:
+            constants[name] += (int(words[1], 0) & (1 << 8 * DATA[words[0]]) - 1).to_bytes(DATA[words[0]], "little")
+        elif name and words and words[0] in (".zero", ".space"):
+            constants[name] += bytes([int(words[1].split(",")[-1], 0) if "," in words[1] else 0]) * int(words[1].split(",")[0], 0)
+        elif name and words and words[0] in (".ascii", ".asciz"):
+            raise UnfitError(line)
+        else:
+            name = ""
+            kept.append(line)
+    places = {name: pool(bytes(data)) for name, data in constants.items()}
+    return CONSTANT.sub(lambda found: f"{places[found[1]] + int(found[2] or 0)}(%r12)", "\n".join(kept) + "\n")
 
 
 def _inline(module: Any, other: Any) -> None:

@@ -70,6 +70,8 @@ class Native:
         self.table: HookTable | None = None
         self._left = 0  # instructions when native code was entered
         self._interpreting = False
+        constants = self.tab[N.CONSTANTS : N.CONSTANTS + N.MOST_CONSTANTS].cast("B")
+        self.block[N.CONSTANTS_AT : N.CONSTANTS_AT + len(constants)] = constants
         self._ranges_stale = True
         self._code = b""
         _engines.add(self)
@@ -85,7 +87,7 @@ class Native:
         """Makes stencils; with all stencils there it is never loaded."""
         from tanken.engine.native.maker import Maker
 
-        return Maker(self.target, self.tab, self.blob[: BLOB - HOOK_BLOB], self._enter_key)
+        return Maker(self.target, self.tab, self.blob[: BLOB - HOOK_BLOB], self.block, self._enter_key)
 
     def _install(self) -> None:
         """Put the runtime into the code area, and tell the translator where everything is."""
@@ -263,7 +265,7 @@ class Native:
             reason = self._run(self._block_at, self._resume, left, self.memory.host)
         except BaseException as raised:  # a hook's
             error, reason = raised, struct.unpack_from("<i", self.block, P.REASON_AT)[0]
-        rest = struct.unpack_from("<q", self.block, P.BUDGET_AT)[0]
+        rest = before = struct.unpack_from("<q", self.block, P.BUDGET_AT)[0]
         if reason <= N.LAST_NATIVE:
             self.executed += left - rest
             return self._needed()
@@ -272,6 +274,9 @@ class Native:
         self._look_up(self._tab_at, host)
         rest += self.tab[N.FOUND + 1]
         if reason == N.STRUCK:
+            if struct.unpack_from("<I", self.block, P.KEEPS_BUDGET)[0]:
+                rest += struct.unpack_from("<q", self.block, P.KEPT_BUDGET)[0] - before
+                struct.pack_into("<I", self.block, P.KEEPS_BUDGET, 0)
             registers = struct.unpack_from("<3Q", self.block, P.FAULT_REGISTERS)
             rest += self.target.struck(self.block, self.memory.host, registers)
         self.executed += left - rest

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from tanken.engine.graph import Node
-from tanken.engine.native.places import JUMP_CACHE, JUMP_CACHE_AT, LIMIT_BITS, RIP_AT, WATCHED_VALUE
+from tanken.engine.native.places import JUMP_CACHE, JUMP_CACHE_AT, KEEPS_BUDGET, KEPT_BUDGET, LIMIT_BITS, RIP_AT, WATCHED_VALUE
 from tanken.engine.recorder import Event, Recording
 from tanken.isa.architecture import Place
 
@@ -104,12 +104,16 @@ class Target(Protocol):
     def call(self, body: Body, events: list[Event]) -> int:
         """Emit the native operation that the first events ask for; how many were taken."""
 
+    def event(self, body: Body, event: Event) -> bool:
+        """Emit an event in a way of its own: elements of lists by numbers known only when it runs, all that the plain way is not right for."""
+
 
 class Body:
     """Writes one function."""
 
-    def __init__(self, target: Target) -> None:
-        self.target = target
+    def __init__(self, target: Target, keeps_budget: bool = False) -> None:
+        """`keeps_budget`: in memory, so that its register is free; who meets a fault looks there."""
+        self.target, self.keeps_budget = target, keeps_budget
         self.lines: list[str] = []
         self.names: dict[Any, str] = {}  # by node, or by node and how it is looked at
         self.declared: set[str] = set()
@@ -117,6 +121,10 @@ class Body:
         self._count = 0
         self.slow = False  # whether it can fault
         self.watched = False  # whether each access of memory is told before it happens
+        self.ordered = ""  # how stores are marked that must keep their order: where a later one faults, those before it have happened
+        if keeps_budget:
+            self.line(f"store volatile i64 %B, ptr {self.value(f'getelementptr i8, ptr %S, i64 {KEPT_BUDGET}')}")
+            self.line(f"store volatile i32 1, ptr {self.value(f'getelementptr i8, ptr %S, i64 {KEEPS_BUDGET}')}")
 
     # -- lines
 
@@ -143,8 +151,12 @@ class Body:
         self.declared.add(f"declare {result} @{name}({', '.join(parameters)})")
         return f"@{name}"
 
-    def tail(self, symbol: str, budget: str = "%B") -> None:
+    def tail(self, symbol: str) -> None:
         """Go on at `symbol`; nothing follows."""
+        budget = "%B"
+        if self.keeps_budget:
+            budget = self.value(f"load volatile i64, ptr {self.value(f'getelementptr i8, ptr %S, i64 {KEPT_BUDGET}')}")
+            self.line(f"store volatile i32 0, ptr {self.value(f'getelementptr i8, ptr %S, i64 {KEEPS_BUDGET}')}")
         self.line(f"musttail call preserve_nonecc void {symbol}(ptr %S, ptr %T, i64 {budget})")
         self.line("ret void")
 
@@ -329,7 +341,7 @@ class Body:
         return self.value(f"{'zext' if op[0] == 'u' else 'sext'} i64 {result} to i128")
 
     def _hole(self, kind: str, width: int) -> str:
-        if kind == "IMM" or kind == "DISP":
+        if kind in ("IMM", "DISP", "FOP"):
             if width == 64:
                 return self.value(f'call i64 asm "movq $${kind}, $0", "=r"()')
             name = self.value(f'call i32 asm "movl $${kind}, $0", "=r"()')
@@ -398,6 +410,8 @@ class Body:
     def events(self, recording: Recording) -> None:
         """All that happens in order."""
         left = recording.events
+        if sum(event.kind == "store" for event in left) > 1:
+            self.ordered = "volatile "
         while left:
             guard = left[0].guard
             same = next((n for n, event in enumerate(left) if event.guard is not guard), len(left))
@@ -433,6 +447,8 @@ class Body:
             self.names[node] = self.value(f"phi i{node.result} [ 0, {here} ], [ {name}, {last} ]")
 
     def _event(self, event: Event) -> int:
+        if self.target.event(self, event):
+            return 1
         if event.kind == "load":
             pointer, bits = self.pointer(event.nodes[0]), event.extra * 8
             wide = bits in WIDE
@@ -444,8 +460,9 @@ class Body:
         elif event.kind == "store":
             address, data = event.nodes
             bits = event.extra * 8
-            if bits in WIDE:
-                kind, value = f"<{bits // 64} x i64>", self.wide(data, bits)
+            order = self.ordered
+            if bits in WIDE:  # in one piece: where the second page faults, nothing has been written to the first
+                kind, value, order = f"<{bits // 64} x i64>", self.wide(data, bits), "volatile "
             else:
                 kind, value = f"i{bits}", self.use(data, bits)
             if self.watched:
@@ -453,7 +470,7 @@ class Body:
                     byte = self.value(f"getelementptr i8, ptr {self.pointer(address)}, i64 {offset}")
                     self.line(f"store volatile i8 {self.value(f'load volatile i8, ptr {byte}')}, ptr {byte}")
                 self._tell(event, f"{kind} {value}")
-            self.line(f"store {kind} {value}, ptr {self.pointer(address)}, align 1")
+            self.line(f"store {order}{kind} {value}, ptr {self.pointer(address)}, align 1")
         else:
             assert event.kind == "fault", event.kind
             self.leave_if(self.use(event.nodes[0], 1))

@@ -25,11 +25,13 @@ class _Calls:
 class Maker:
     """Fills the tables of one engine; `enter_key` puts a key into the translator's own hash table."""
 
-    def __init__(self, target: Any, tab: memoryview, blob: memoryview, enter_key: Callable[[int, int, int, int], None]) -> None:
+    def __init__(self, target: Any, tab: memoryview, blob: memoryview, block: memoryview, enter_key: Callable[[int, int, int, int], None]) -> None:
+        """`block` is the state's, where the stencils' constants stand too."""
         self.target, self.tab, self.blob, self._enter_key = target, tab, blob, enter_key
-        self.N = target.tables
-        self.new_body: Callable[[Any], ir.Body] = ir.Body
+        self.N = N = target.tables
+        self.new_body: Callable[[Any, bool], ir.Body] = ir.Body
         self.new_recorder: Callable[..., StencilRecorder] = StencilRecorder
+        self.constants = block[N.CONSTANTS_AT : N.CONSTANTS_AT + 8 * N.MOST_CONSTANTS]
         self.made = 0  # since this engine was made
 
     def analyse(self, form: int, code: bytes, address: int) -> None:
@@ -49,10 +51,14 @@ class Maker:
         try:
             for instruction in instructions:
                 opened = self.target.open(instruction, known)
-                end = recorder.one(self.target.isa, opened, opened.following, opened.opened)
-                touched |= opened.touched
+                try:
+                    end = recorder.one(self.target.isa, opened, opened.following, opened.opened)
+                finally:
+                    touched |= opened.touched
         except Unrecordable:
-            return self._refuse(key, len(codes) > 1)
+            more = self.target.widen(known, touched, False)
+            self.tab[self.N.FORMS + form] = more
+            return self._refuse(key, len(codes) > 1) if more == known else None
         special = self.target.special(instructions[0]) if len(codes) == 1 and not key[0] & (self.N.SINGLY | self.N.WATCHING) else None
         if special is not None:
             return self._enter(key, instructions[0], {"live": assemble(special)["live"]}, "again", True, (0, 0, 0))
@@ -63,7 +69,10 @@ class Maker:
         if not self.target.usable(instructions[0], touched):
             return self._refuse(key, len(codes) > 1)
         try:
-            self._compile(key, recorder, end, known, instructions[0])
+            try:
+                self._compile(key, recorder, end, known, instructions[0], False)
+            except UnfitError:
+                self._compile(key, recorder, end, known, instructions[0], True)
         except UnfitError:
             self._refuse(key, len(codes) > 1)
 
@@ -83,12 +92,12 @@ class Maker:
     def _entry(self, number: int) -> int:
         return int(self.N.STENCILS + number * self.N.STENCIL_FIELDS)
 
-    def _compile(self, key: tuple[int, int, int], recorder: StencilRecorder, end: Node, known: int, instruction: Any) -> None:
+    def _compile(self, key: tuple[int, int, int], recorder: StencilRecorder, end: Node, known: int, instruction: Any, loose: bool) -> None:
         recording = recorder.recording
         flags = {place: node for place, node in recording.values.items() if place in self.target.flags and not (node.op == "get" and node.extra is place)}
         text, declared, kind, slow = "", set(), "", False
         for name, live in (("live", True), ("dead", False)) if flags else (("live", True),):
-            body = self.new_body(self.target.lowering(recorder.graph, known))
+            body = self.new_body(self.target.lowering(recorder.graph, known), loose)
             body.watched = bool(key[0] & self.N.WATCHING)
             body.events(recording)
             body.target.put(body, recording.values, live)
@@ -97,14 +106,27 @@ class Maker:
             declared |= body.declared
             slow |= body.slow
         module = text + "\n".join(sorted(declared)) + "\n" + ir.TAIL + SYMBOLS
-        codes = compile_functions(module)
+        codes = compile_functions(module, self._pool, loose=loose)
         if self._foreign(codes):
-            codes = compile_functions(module, vectors=False)
-            if self._foreign(codes):
-                raise UnfitError(f"what stands elsewhere: {self._foreign(codes)}")
+            raise UnfitError(f"what stands elsewhere: {self._foreign(codes)}")
         without = {place: node for place, node in recording.values.items() if place not in flags}
         read, read_dead = (self._mask(_reads(recording, values, end)) for values in (recording.values.values(), without.values()))
         self._enter(key, instruction, codes, kind, slow, (read, read_dead, self._mask(flags)))
+
+    def _pool(self, data: bytes) -> int:
+        """Where the constant is kept, beside an equal one that is kept already."""
+        N, words = self.N, data.ljust(-(-len(data) // 32) * 32 if len(data) > 16 else 16, b"\0")
+        used = self.tab[N.CONSTANT_COUNT]
+        step = len(words)
+        kept = self.tab[N.CONSTANTS : N.CONSTANTS + N.MOST_CONSTANTS].cast("B")
+        at = next((at for at in range(0, used, step) if kept[at : at + step] == words), -(-used // step) * step)
+        if at + step > 8 * N.MOST_CONSTANTS:
+            raise UnfitError("no room for more constants")
+        if at + step > used:
+            self.tab[N.CONSTANT_COUNT] = at + step
+            kept[at : at + step] = words
+            self.constants[at : at + step] = words
+        return int(N.CONSTANTS_AT) + at
 
     def _foreign(self, codes: dict[str, Code]) -> set[str]:
         """Symbols that no hole can be filled with: library functions, constants that LLVM put elsewhere."""

@@ -34,8 +34,8 @@ class PagedRecorder(StencilRecorder):
 class PagedBody(Body):
     """Writes one function; `N` has the layout of contexts."""
 
-    def __init__(self, target: Target, N: Any) -> None:
-        super().__init__(target)
+    def __init__(self, target: Target, N: Any, keeps_budget: bool = False) -> None:
+        super().__init__(target, keeps_budget)
         self.N = N
         self.pointers: dict[tuple[Node, int, bool], str] = {}
         self.declared |= set(DECLARED)

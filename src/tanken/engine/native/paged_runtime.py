@@ -35,7 +35,7 @@ run:
  subq $8, %rsp
  movq %rdi, %r12
  movq %rdx, %r14
-.Lagain:
+{ENTER}.Lagain:
  movq {CONTEXT}(%r12), %r13
  movq %rsp, {SAVED}(%r12)
  stmxcsr {HOST_MXCSR}(%r12)
@@ -64,7 +64,7 @@ run:
  testq %rsi, %rsi
  jne .Lagain
 .Lout:
- movl 152(%r12), %eax
+{LEAVE} movl 152(%r12), %eax
  addq $8, %rsp
  popq %r15
  popq %r14
@@ -90,11 +90,11 @@ cross:
 """
 
 
-def assembled(N: Any) -> dict[str, Code]:
+def assembled(N: Any, around: tuple[str, str]) -> dict[str, Code]:
     """`run(state, code, budget)`, `cross` (the way to the address in rax), `handler`, and `stubN` for each reason N."""
     words = {f"A{n}": ANSWER_ARGUMENTS + 8 * n for n in range(7)}
     text = RUN.format(SAVED=SAVED_STACK, HOST_MXCSR=HOST_MXCSR, MXCSR=MXCSR, LAST=N.LAST_NATIVE, MISS=N.MISS_READ, ANSWER=ANSWER, CONTEXT=N.CONTEXT_AT,
-                      SLOTS=N.JUMP_CACHE - 1, DISPATCH=N.DISPATCH, **words)  # fmt: skip
+                      SLOTS=N.JUMP_CACHE - 1, DISPATCH=N.DISPATCH, ENTER=around[0], LEAVE=around[1], **words)  # fmt: skip
     text += HANDLER.format(
         HOST=FAULT_HOST, ADDRESS=FAULT_ADDRESS, CODE=FAULT_CODE, SIGNAL=FAULT_SIGNAL, REGISTERS=FAULT_REGISTERS, SAVED=SAVED_STACK
     )

@@ -9,5 +9,6 @@ LIMIT_BITS = 44  # guest addresses below 2**44 are mapped directly; the others f
 RIP_AT, BUDGET_AT, REASON_AT, HOST_AT = 136, 144, 152, 160
 MXCSR, HOST_MXCSR, SAVED_STACK, ANSWER, ANSWER_ARGUMENTS = 168, 172, 248, 1024, 1032  # the arguments: six words
 FAULT_ADDRESS, FAULT_SIGNAL, FAULT_CODE, FAULT_HOST, FAULT_REGISTERS = 216, 224, 232, 240, 1536  # rdi rsi rcx
+KEPT_BUDGET, KEEPS_BUDGET = 1576, 1584  # of stencils that want its register
 JUMP_CACHE, JUMP_CACHE_AT = 4096, 8192  # pairs of guest address and code
 WATCHED_VALUE = 2112  # the value of an access that is told: 32 bytes

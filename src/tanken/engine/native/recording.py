@@ -6,11 +6,11 @@ and the reference interpreter does that instruction.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from tanken.engine.graph import Graph, Node
-from tanken.engine.recorder import NEXT, Recorder, Unrecordable, node_of
+from tanken.engine.recorder import NEXT, Event, Recorder, Unrecordable, node_of
 from tanken.isa.architecture import Architecture, Hole, Instruction, Place, Value
 
 OPEN_FIELDS = ("regs", "xmm", "upper")
@@ -96,11 +96,22 @@ class StencilRecorder(Recorder):
 
     def get(self, place: Place) -> Value:
         self._named(place)
-        if place.index is not None and place not in self._sets:
-            self.sensitive |= any(
-                other.field == place.field and (other.index in self.fields) != (place.index in self.fields) for other in self._sets
-            )
+        if place not in self._sets:
+            self._mixed(place, self._sets)
         return super().get(place)
+
+    def _mixed(self, place: Place, sets: Iterable[Place]) -> None:
+        """Whether one of `sets` may be the same register as `place`, by another name."""
+        if place.index is not None:
+            self.sensitive |= any(other.field == place.field and (other.index in self.fields) != (place.index in self.fields) for other in sets)
+
+    def when(self, condition: Value, then: Callable[[], None]) -> None:
+        """What `then` sets keeps its value otherwise, which is as if it were got."""
+        before = dict(self._sets)
+        super().when(condition, then)
+        for place, node in self._sets.items():
+            if before.get(place) is not node and place not in before:
+                self._mixed(place, before)
 
     def one(self, isa: Architecture, instruction: Instruction, following: Hole, opened: frozenset[tuple[str, int]]) -> Node:
         """Record an instruction whose `opened` places stand for others; where the program goes on. Unrecordable leaves no trace."""
@@ -114,6 +125,7 @@ class StencilRecorder(Recorder):
         target = sets.pop(NEXT)
         done.instructions.append(instruction)
         done.events += self._events
+        done.events += [Event("set_at", 0, guard, (at, value), (), field) for guard, field, at, value in self._sets_at]
         for place, node in sets.items():  # the last one set is written last
             done.values.pop(place, None)
             done.values[place] = node
@@ -135,14 +147,49 @@ class StencilRecorder(Recorder):
         self._event("call", *nodes, results=tuple(node for node in results if node.op == "opaque"), extra=name)
         return tuple(Value(self, width, node) for width, node in zip(widths, results, strict=True))
 
-    def _element(self, field: str, index: Value, width: int) -> Place:
-        number = node_of(index).constant
-        if number is None:
-            raise Unrecordable(f"{field} by a number known only when it runs")
+    def rarely(self, condition: Value) -> Value:
+        """Where it holds the instruction is left before anything has happened."""
+        node = node_of(condition)
+        if node.op == "const":
+            return condition
+        self._event("fault", node)
+        return Value(self, 1, self.graph.const(0))
+
+    def _element(self, field: str, number: int, width: int) -> Place:
+        if any(wrote == field for _, wrote, _, _ in self._sets_at):
+            raise Unrecordable(f"perhaps what was put into {field} just now")
         return self._elements.setdefault((field, number), Place(field, width, number))
 
+    def _place(self, index: Value) -> tuple[Node, int]:
+        """(what it counts from, how far): of two that count from one node it is known whether they are the same."""
+        node, far = node_of(index), 0
+        while node.op in ("add", "sub") and node.args[1].op == "const":
+            far += node.args[1].extra if node.op == "add" else -node.args[1].extra
+            node = node.args[0]
+        return node, far & (1 << index.width) - 1
+
     def get_at(self, field: str, index: Value, width: int) -> Value:
-        return self.get(self._element(field, index, width))
+        """Elements whose numbers are known are places like any other."""
+        number = node_of(index).constant
+        if number is not None:
+            return self.get(self._element(field, number, width))
+        base, far = self._place(index)
+        at = self.graph.compute("add", index.width, index.width, (base, self.graph.const(far)))
+        for guard, wrote, place, value in reversed(self._sets_at):
+            if wrote == field and place is at and guard is self._guard:
+                return Value(self, width, value)
+            if wrote == field and (place is at or self._place(Value(self, index.width, place))[0] is not base):
+                raise Unrecordable(f"perhaps what was put into {field} just now")
+        if any(place.field == field for place in self._sets):
+            raise Unrecordable(f"perhaps what was put into {field} just now")
+        node = self.graph.opaque(width)
+        self._event("get_at", at, results=(node,), extra=field)
+        return Value(self, width, node)
 
     def set_at(self, field: str, index: Value, value: Value) -> None:
-        self.set(self._element(field, index, value.width), value)
+        number = node_of(index).constant
+        if number is not None:
+            return self.set(self._element(field, number, value.width), value)
+        base, far = self._place(index)
+        at = self.graph.compute("add", index.width, index.width, (base, self.graph.const(far)))
+        self._sets_at.append((self._guard, field, at, node_of(value)))

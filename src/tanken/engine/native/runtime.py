@@ -35,7 +35,7 @@ run:
  movq %rdi, %r12
  movq %rdx, %r14
  movq %rcx, %r13
-.Lagain:
+{ENTER}.Lagain:
  movq %rsp, {SAVED}(%r12)
  stmxcsr {HOST_MXCSR}(%r12)
  ldmxcsr {MXCSR}(%r12)
@@ -57,7 +57,7 @@ run:
  testq %rsi, %rsi
  jne .Lagain
 .Lout:
- movl 152(%r12), %eax
+{LEAVE} movl 152(%r12), %eax
  addq $8, %rsp
  popq %r15
  popq %r14
@@ -131,10 +131,10 @@ stub{reason}:
 """
 
 
-def assembled(last: int, called: tuple[int, ...], jumped: int, struck: int, held: int) -> dict[str, Code]:
-    """`run(state, code, budget, guest)`, `handler`, `stubN` for each reason N, and `call` for hooks."""
+def assembled(last: int, called: tuple[int, ...], jumped: int, struck: int, held: int, around: tuple[str, str]) -> dict[str, Code]:
+    """`run(state, code, budget, guest)`, `handler`, `stubN` for each reason N, and `call` for hooks; `around`: what is done on the way in and out."""
     words = {f"A{n}": ANSWER_ARGUMENTS + 8 * n for n in range(5)}
-    text = RUN.format(SAVED=SAVED_STACK, HOST_MXCSR=HOST_MXCSR, MXCSR=MXCSR, LAST=last, ANSWER=ANSWER, **words)
+    text = RUN.format(SAVED=SAVED_STACK, HOST_MXCSR=HOST_MXCSR, MXCSR=MXCSR, LAST=last, ANSWER=ANSWER, ENTER=around[0], LEAVE=around[1], **words)
     text += HANDLER.format(
         HOST=FAULT_HOST, ADDRESS=FAULT_ADDRESS, CODE=FAULT_CODE, SIGNAL=FAULT_SIGNAL, REGISTERS=FAULT_REGISTERS, SAVED=SAVED_STACK
     )

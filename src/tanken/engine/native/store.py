@@ -96,14 +96,14 @@ class Store:
 
         N = self.N
         called = (N.LINK, N.STALE, N.OUT_OF_BUDGET, N.SLOW, N.PYTHON, N.HELD)
-        return runtime.assembled(N.LAST_NATIVE, called, N.DISPATCH, N.STRUCK, N.HELD)
+        return runtime.assembled(N.LAST_NATIVE, called, N.DISPATCH, N.STRUCK, N.HELD, self.target.around())
 
     # -- stencils
 
     def _parts(self, tab: memoryview) -> list[tuple[int, int]]:
         """(first, count) of what is kept of the table."""
         N = self.N
-        return [(N.STENCIL_COUNT, 3), (N.FORMS, N.KEYS - N.FORMS), (N.KEYS, 4 * N.KEY_SLOTS),
+        return [(N.STENCIL_COUNT, 4), (N.CONSTANTS, N.MOST_CONSTANTS), (N.FORMS, N.KEYS - N.FORMS), (N.KEYS, 4 * N.KEY_SLOTS),
                 (N.STENCILS, tab[N.STENCIL_COUNT] * N.STENCIL_FIELDS), (N.HOLES, 4 * tab[N.HOLE_COUNT])]  # fmt: skip
 
     def load(self, tab: memoryview, blob: memoryview) -> None:
@@ -116,7 +116,7 @@ class Store:
             return
         words = data[32 : 32 + (len(data) - 32) // 8 * 8].cast("q")
         N = self.N
-        tab[N.STENCIL_COUNT : N.STENCIL_COUNT + 3] = words[:3]
+        tab[N.STENCIL_COUNT : N.STENCIL_COUNT + 4] = words[:4]
         at = 0
         for first, count in self._parts(tab):
             tab[first : first + count] = words[at : at + count]

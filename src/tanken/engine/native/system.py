@@ -16,7 +16,7 @@ from tanken.engine.native import host as H
 from tanken.engine.native.holes import Code
 from tanken.engine.native.maker import Maker
 from tanken.engine.native.paged_ir import PagedBody, PagedRecorder
-from tanken.engine.native.places import ANSWER, BUDGET_AT, FAULT_HOST, FAULT_REGISTERS, HOST_AT, RIP_AT
+from tanken.engine.native.places import ANSWER, BUDGET_AT, FAULT_HOST, FAULT_REGISTERS, HOST_AT, KEEPS_BUDGET, KEPT_BUDGET, RIP_AT
 from tanken.engine.native.store import Store
 from tanken.engine.system import SystemInterpreter
 from tanken.isa.architecture import Budget
@@ -34,7 +34,7 @@ class SystemStore(Store):
     def assembled(self) -> dict[str, Code]:
         from tanken.engine.native import paged_runtime
 
-        return paged_runtime.assembled(self.N)
+        return paged_runtime.assembled(self.N, self.target.around())
 
 
 class CodeMap:
@@ -90,11 +90,13 @@ class SystemNative:
         functions = store.functions
         self._look_up, self._forget_code = functions["look_up"], functions["forget"]
         tab = ctypes.c_void_p(self._tab_at)
-        self.maker = Maker(target, self.tab, self.blob, lambda k0, k1, k2, n: functions["enter_key"](tab, k0, k1, k2, n))
-        self.maker.new_body = lambda lowering: PagedBody(lowering, N)
+        self.maker = Maker(target, self.tab, self.blob, self.block, lambda k0, k1, k2, n: functions["enter_key"](tab, k0, k1, k2, n))
+        self.maker.new_body = lambda lowering, loose: PagedBody(lowering, N, loose)
         self.maker.new_recorder = PagedRecorder
         self._install()
         target.bind(self.state, self.block)
+        constants = self.tab[N.CONSTANTS : N.CONSTANTS + N.MOST_CONSTANTS].cast("B")
+        self.block[N.CONSTANTS_AT : N.CONSTANTS_AT + len(constants)] = constants
         physical = self.memory.physical
         for page in list(physical.code_pages):
             physical.stale(page)
@@ -213,7 +215,7 @@ class SystemNative:
         left = end - self.executed
         struct.pack_into("<Q", self.block, N.END_AT, end)
         reason = self._run(self._block_at, self._resume, left)
-        rest = struct.unpack_from("<q", self.block, BUDGET_AT)[0]
+        rest = before = struct.unpack_from("<q", self.block, BUDGET_AT)[0]
         if reason <= N.LAST_NATIVE:
             self.executed += left - rest
             return self._needed()
@@ -222,6 +224,9 @@ class SystemNative:
         self._look_up(self._tab_at, host)
         rest += self.tab[N.FOUND + 1]
         if reason == N.STRUCK:
+            if struct.unpack_from("<I", self.block, KEEPS_BUDGET)[0]:
+                rest += struct.unpack_from("<q", self.block, KEPT_BUDGET)[0] - before
+                struct.pack_into("<I", self.block, KEEPS_BUDGET, 0)
             rest += self.target.struck(self.block, 0, struct.unpack_from("<3Q", self.block, FAULT_REGISTERS))
         self.executed += left - rest
         struct.pack_into("<q", self.block, RIP_AT, self.tab[N.FOUND])

@@ -269,6 +269,12 @@ class Inst:
         end = put_text(tables.numbers, tables.letters, self._window, 0, self.columns, 0, SYNTAXES[syntax], int(comment), buf, 0)
         return buf[:end].decode("ascii")
 
+    @property
+    def x87_opcode(self) -> int:
+        """The eleven bits by which x87 remembers its last instruction: three of the opcode, and the byte behind it (SDM volume 1, 8.1.9)."""
+        at = next(n for n, byte in enumerate(self.code) if 0xD8 <= byte <= 0xDF)
+        return (self.code[at] & 7) << 8 | self.code[at + 1]
+
     @cached_property
     def implicit(self) -> tuple[Register | Memory, ...]:
         """The operands that do not stand in the text: those of the row, the stack and its pointer, the counter of a repeat."""

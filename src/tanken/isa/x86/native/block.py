@@ -11,7 +11,7 @@ from collections.abc import Iterator, MutableSequence
 from typing import Any, overload
 
 from tanken.isa.architecture import Place
-from tanken.isa.x86.native.tables import JUMP_CACHE, JUMP_CACHE_AT
+from tanken.isa.x86.native.tables import CONSTANTS_AT, MOST_CONSTANTS
 from tanken.isa.x86.state import AF, CF, OF, PF, SF, ZF, State
 
 FLAGS, DIRECTION = 128, 130
@@ -22,7 +22,7 @@ SAVED_STACK = 248
 ST, VECTORS, VECTOR_STRIDE = 256, 512, 32
 FPU_OPCODE, FPU_CS, FPU_DS, FPU_IP, FPU_DP, ENTROPY = 1104, 1106, 1108, 1112, 1120, 1128
 CPL, WINDOW, TSC_AUX, SHADOW, CR0, CR4, TSC_OFFSET, XCR0 = 1144, 1145, 1148, 1152, 1160, 1168, 1176, 1184  # of a whole processor
-SIZE = JUMP_CACHE_AT + JUMP_CACHE * 16
+SIZE = CONSTANTS_AT + 8 * MOST_CONSTANTS
 
 STATUS = (CF, PF, AF, ZF, SF, OF)
 FLAG_BIT = {"of": 0, "cf": 8, "pf": 10, "af": 12, "zf": 14, "sf": 15}

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from tanken.isa.architecture import Place
 from tanken.isa.x86.native import block as B
+from tanken.isa.x86.native import whole, x87
 from tanken.isa.x86.native.block import STATUS
 from tanken.isa.x86.native.floats import RELATION, SCALAR, Operation
 from tanken.isa.x86.native.template import FIELDS
@@ -37,12 +38,13 @@ class Body(Protocol):
     def use(self, node: Node, width: int) -> str: ...
     def wide(self, node: Node, bits: int) -> str: ...
     def fit(self, name: str, have: int, want: int) -> str: ...
+    def pointer(self, address: Node) -> str: ...
 
     names: dict[Node, str]
     slow: bool
 
 
-class Lowering:
+class Lowering(x87.Stack):
     """Lowers one recording; `concrete` where register numbers are what they say."""
 
     def __init__(self, graph: Graph, concrete: bool) -> None:
@@ -92,6 +94,8 @@ class Lowering:
             body.line(f"store {'<2 x i64>' if bits == 128 else f'i{bits}'} {text}, ptr {self._pointer(body, place, more)}{aligned}")
         if word is not None:
             body.line(f"store i16 {word}, ptr {body.value(f'getelementptr i8, ptr %S, i64 {B.FLAGS}')}")
+
+        x87.follow(body, values)
 
     @staticmethod
     def _same(place: Place, node: Node) -> bool:
@@ -211,8 +215,14 @@ class Lowering:
 
     def call(self, body: Body, events: list[Event]) -> int:
         """One packed instruction where the next events do the same to all lanes of one vector, else one scalar one."""
-        body.slow = True  # an unmasked exception stops it
         event = events[0]
+        if event.extra.startswith("x87_"):
+            self.x87(body, event)
+            return 1
+        if ":" in event.extra:
+            whole.emit(body, event)
+            return 1
+        body.slow = True  # an unmasked exception stops it
         operation = SCALAR[event.extra]
         count = self._lanes(events, operation)
         if count > 1:
@@ -220,9 +230,15 @@ class Lowering:
             self._packed(body, operation, vectors, [e.results[0] for e in events[:count]])
             return count
         operands = [f"{operation.kind} {self._float(body, node, operation)}" for node in event.nodes[: operation.inputs]]
-        result = body.value(f'call {operation.result} asm sideeffect "{operation.text}", "{operation.constraints}"({", ".join(operands)})')
+        operands += self._scratch(body, operation)
+        kind = "float" if operation.result == "half" else operation.result
+        result = body.value(f'call {kind} asm sideeffect "{operation.text}", "{operation.constraints}"({", ".join(operands)})')
         body.names[event.results[0]] = self._unfloat(body, result, operation)
         return 1
+
+    @staticmethod
+    def _scratch(body: Body, operation: Operation) -> list[str]:
+        return [f"ptr {body.value(f'getelementptr i8, ptr %S, i64 {x87.SCRATCH}')}"] if operation.scratch else []
 
     def _float(self, body: Body, node: Node, operation: Operation) -> str:
         text = body.use(node, operation.bits)
@@ -233,6 +249,8 @@ class Lowering:
             return RELATION(body, result)
         if operation.result[0] == "i":
             return result
+        if operation.result == "half":
+            return body.value(f"trunc i32 {body.value(f'bitcast float {result} to i32')} to i16")
         return body.value(f"bitcast {operation.result} {result} to i{64 if operation.result == 'double' else 32}")
 
     @staticmethod
@@ -248,7 +266,9 @@ class Lowering:
         if not operation.packed:
             return 1
         count: int = self._lane_of(events[0].nodes[0], operation.lane)[0].result // operation.lane
-        if count < 2 or len(events) < count or any(e.kind != "call" or e.extra != events[0].extra or e.nodes[-1] is not events[0].nodes[-1] for e in events[:count]):
+        if count < 2 or count * operation.lane < 128 or len(events) < count:
+            return 1
+        if any(e.kind != "call" or e.extra != events[0].extra or e.nodes[-1] is not events[0].nodes[-1] for e in events[:count]):
             return 1
         for number in range(operation.inputs):
             first, _ = self._lane_of(events[0].nodes[number], operation.lane)
@@ -257,12 +277,15 @@ class Lowering:
         return count
 
     def _packed(self, body: Body, operation: Operation, vectors: list[Node], results: list[Node]) -> None:
-        count, kind = len(results), f"<{len(results)} x {operation.kind}>"
+        count, kind, result_kind = len(results), f"<{len(results)} x {operation.kind}>", f"<{len(results)} x {operation.result}>"
         bits = count * operation.lane
         whole = f"<{bits // 64} x i64>" if bits > 64 else "i64"
         values = [body.wide(vector, bits) if bits > 64 else body.use(vector, 64) for vector in vectors]
         operands = [f"{kind} {body.value(f'bitcast {whole} {value} to {kind}')}" for value in values]
-        result = body.value(f'call {kind} asm sideeffect "{operation.packed}", "{operation.constraints}"({", ".join(operands)})')
-        lanes = body.value(f"bitcast {kind} {result} to <{count} x i{operation.lane}>")
+        operands += self._scratch(body, operation)
+        text = operation.packed.replace("TEMP", "%ymm15" if bits == 256 else "%xmm15")
+        constraints = operation.packed_constraints or operation.constraints
+        result = body.value(f'call {result_kind} asm sideeffect "{text}", "{constraints}"({", ".join(operands)})')
+        lanes = body.value(f"bitcast {result_kind} {result} to <{count} x i{operation.lane}>")
         for number, node in enumerate(results):
             body.names[node] = body.value(f"extractelement <{count} x i{operation.lane}> {lanes}, i32 {number}")

@@ -35,6 +35,7 @@ from tanken.isa.x86.native.translate import (
     hashed,
     hole_value,
     liveness,
+    note_x87,
     put,
     second_key,
     side,
@@ -161,7 +162,7 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: MutableSequence[in
     pc, n = start, 0
     tab[N.SECOND_PAGE] = 0
     while n < N.LONGEST and pc < end:
-        row = N.ROWS + n * COLUMNS
+        row, where = N.ROWS + n * COLUMNS, base + pc
         length = decode_one(T, code, base + pc, base + min(pc + 15, end), 8, pc, tab, row)
         fault = tab[row + C_FAULT]
         if fault == L.TRUNCATED or fault == L.PREFIXES_ONLY:
@@ -171,6 +172,7 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: MutableSequence[in
             if length < 0:
                 return ask(tab, N.NO_CODE, pc, 0, 0, 0, 0, 0)
             fault = tab[row + C_FAULT]
+            where = tab[N.TABLE_HOST] + 8 * N.SCRATCH
         record = N.RECORDS + n * RECORD
         tab[record + R_STENCIL] = -1  # the interpreter's
         tab[record + R_COUNT] = 1
@@ -182,6 +184,7 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: MutableSequence[in
         known = tab[N.FORMS + form]
         if known == 0:
             return ask(tab, N.ANALYSIS, pc, 0, 0, 0, 0, form)
+        note_x87(tab, code, where, row, record)
         if known & P.PYTHON or (tab[N.NO_AVX] and tab[row + C_PREFIXES] & L.VEX) or (known & P.BRANCH and tab[row + C_SIZES] & 15 == 2):
             return n + 1
         k0, k1 = first_key(T, tab, row, known), second_key(T, tab, row, known)

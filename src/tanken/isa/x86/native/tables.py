@@ -8,6 +8,7 @@ from __future__ import annotations
 # Where each part begins, in int64.
 CONTEXT, ROWS, RECORDS, RANGES, FORMS, KEYS, STENCILS, HOLES, BLOCKS, BLOCK_LIST, SITES, END = (
     0, 256, 2048, 4096, 16384, 32768, 1 << 19, 1 << 20, 1 << 22, 5 << 20, 1 << 23, 1 << 25)  # fmt: skip
+CONSTANTS, MOST_CONSTANTS = 12288, 4096
 KEY_SLOTS, BLOCK_SLOTS, MOST_RANGES, MOST_SITES, MOST_BLOCKS = 1 << 16, 1 << 19, 4096, (1 << 22) - 4096, 1 << 18
 MOST_STENCILS, MOST_HOLES = 28 << 10, 1 << 19
 LONGEST = 48  # instructions of a block
@@ -16,11 +17,12 @@ LIMIT = 1 << 44  # the engine maps guest addresses below it
 # Of the state block, as the engine's `ir` has them.
 REASON_AT, HOST_AT, JUMP_CACHE, JUMP_CACHE_AT = 152, 160, 4096, 8192
 CONTINUED_AT = 2048  # the address that is about to be reached without a branch, else -1
+CONSTANTS_AT = JUMP_CACHE_AT + 16 * JUMP_CACHE  # what stencils keep there
 
 # Context.
-(AREA_AT, AREA_HOST, GUEST_HOST, SITE_COUNT, BLOCK_COUNT, RANGE_COUNT, AREA_SIZE, STENCIL_COUNT, HOLE_COUNT, BLOB_AT) = range(10)
-(NEED, NEED_AT, NEED_KEY, NEED_KEY1, NEED_KEY2, NEED_SECOND, NEED_FORM) = range(10, 17)
-HOOK_COUNT, WATCHED = 17, 18  # intervals of hooks; whether accesses of memory are watched
+(AREA_AT, AREA_HOST, GUEST_HOST, SITE_COUNT, BLOCK_COUNT, RANGE_COUNT, AREA_SIZE, STENCIL_COUNT, HOLE_COUNT, BLOB_AT, CONSTANT_COUNT) = range(11)
+(NEED, NEED_AT, NEED_KEY, NEED_KEY1, NEED_KEY2, NEED_SECOND, NEED_FORM) = range(11, 18)
+HOOK_COUNT, WATCHED = 18, 19  # intervals of hooks; whether accesses of memory are watched
 STUBS = 32  # offsets in the code area by reason
 FOUND = 48  # site lookup: address, instructions left, kind
 
@@ -41,9 +43,10 @@ ALL_FLAGS = 63
 
 # Holes.
 (RG, MG, VG, BG, XG, RV, MV, VV, DISP, IMM, IMM64, NPC, TPC, PC, RIP, RIPHOST) = range(16)
+FOP = 16
 NEXT, TAKEN, SLOW_WAY, DISPATCH_WAY, HELD_WAY, CALL_WAY, WATCH_WAY = range(20, 27)
 HOLE_KINDS = {name: value for name, value in globals().items() if name in (
-    "RG", "MG", "VG", "BG", "XG", "RV", "MV", "VV", "DISP", "IMM", "IMM64", "NPC", "TPC", "PC", "RIP", "RIPHOST", "NEXT", "TAKEN")}  # fmt: skip
+    "RG", "MG", "VG", "BG", "XG", "RV", "MV", "VV", "DISP", "IMM", "IMM64", "NPC", "TPC", "PC", "RIP", "RIPHOST", "FOP", "NEXT", "TAKEN")}  # fmt: skip
 HOLE_KINDS |= {"SLOW": SLOW_WAY, "DISPATCH": DISPATCH_WAY, "HELD": HELD_WAY, "CALL": CALL_WAY, "WATCH": WATCH_WAY}
 
 # Hooks: sorted intervals of addresses, each with the stencils that run before an instruction and at the beginning of a block, which

@@ -51,9 +51,17 @@ class X86:
 
     def known_call(self, function: str, operands: tuple[Any, ...]) -> tuple[str, tuple[int, ...]] | None:
         """See the recorder's `NativeCalls`."""
-        from tanken.isa.x86.native import floats
+        from tanken.isa.x86.native import floats, whole, x87
 
-        return floats.known(function, operands)
+        if function.startswith("x87_"):
+            return x87.known(function)
+        return floats.known(function, operands) or whole.known(function, operands)
+
+    def around(self) -> tuple[str, str]:
+        """Assembler text for the way into guest code, and out of it."""
+        from tanken.isa.x86.native import x87
+
+        return x87.ENTER, x87.LEAVE
 
     def decode(self, code: bytes, address: int) -> Inst:
         return decode(code, address)
@@ -67,6 +75,8 @@ class X86:
             bits |= P.PYTHON
         if any(operand.source == L.O_REL for operand in form.operands):
             bits |= P.BRANCH
+        if 0xD8 <= inst.code[inst.columns[Column.PREFIXES] >> L.PREFIX_COUNT_SHIFT & 15] <= 0xDF:
+            bits |= P.SEGMENT_MATTERS  # x87 remembers it
         if any(operand.source == L.O_IS4 for operand in form.operands):
             bits |= P.CONCRETE
         if inst.mnemonic in JUMPS and bits & P.BRANCH:
@@ -89,7 +99,8 @@ class X86:
 
     def usable(self, inst: Inst, touched: set[str]) -> bool:
         """Whether only what the key holds decided the recording, and no fault of the decoder's is in it."""
-        return not touched - {"IMM", "IMM64"} and inst.fault is None
+        implied = inst.columns[Column.PREFIXES] & L.SEGMENT and ("maskmov" in inst.mnemonic or inst.mnemonic == "clzero")  # for an operand that stands nowhere
+        return not touched - {"IMM", "IMM64"} and inst.fault is None and not implied
 
     def nonzero(self, inst: Inst, known: int) -> bool:
         """Whether the immediate, which counts, is not zero modulo the operand's size."""

@@ -19,7 +19,7 @@ ENCODED = (L.O_REG, L.O_RM, L.O_OPC, L.O_VVVV)
 WIDE_IMMEDIATES = (L.I_V, L.I_O)
 
 # What is known of a form, as bits of its entry in the translator's table: 0 is "nothing yet".
-KNOWN, CONCRETE, IMMEDIATE_MATTERS, REG_MATTERS, RM_MATTERS, VVVV_MATTERS, PYTHON, BRANCH, COUNTED = (1 << n for n in range(9))
+KNOWN, CONCRETE, IMMEDIATE_MATTERS, REG_MATTERS, RM_MATTERS, VVVV_MATTERS, PYTHON, BRANCH, COUNTED, SEGMENT_MATTERS = (1 << n for n in range(10))
 CONDITION_SHIFT = 12
 SHIFTS = frozenset("shl shr sar rol ror shld shrd".split())
 
@@ -48,6 +48,11 @@ class Template(Inst):
     @property
     def address(self) -> int:
         return Address(self.columns[Column.ADDRESS], "PC", 64, self.touched)
+
+    @property
+    def x87_opcode(self) -> Hole:
+        """The opcode's bits, among them those of the operands."""
+        return Hole(super().x87_opcode, "FOP", 16, self.touched)
 
     @property
     def following(self) -> Hole:

@@ -28,8 +28,8 @@ from tanken.isa.x86.native import block as B
 from tanken.isa.x86.native import tables as N
 from tanken.isa.x86.native import template as P
 
-R_STENCIL, R_LIVE, R_HOST, R_TARGET, R_COUNT, R_LENGTH, R_LEFT, R_HOOK = range(8)
-RECORD = 8
+R_STENCIL, R_LIVE, R_HOST, R_TARGET, R_COUNT, R_LENGTH, R_LEFT, R_HOOK, R_X87 = range(9)
+RECORD = 9
 FLAG_BITS = L.LOCK | L.REPZ | L.REPNZ | L.DATA
 
 
@@ -89,11 +89,11 @@ def enter_key(tab: MutableSequence[int], k0: int, k1: int, k2: int, number: int)
 
 @bare
 def first_key(T: Sequence[int], tab: Sequence[int], row: int, known: int) -> int:
-    """Form, sizes, prefixes, register or memory, equal registers, and whether a counted shift shifts."""
+    """Form, sizes, prefixes, register or memory, equal registers, whether a counted shift shifts, and whether a segment is named."""
     sizes, prefixes, registers = tab[row + C_SIZES], tab[row + C_PREFIXES], tab[row + C_REGISTERS]
     key = tab[row + C_FORM] | (sizes & 15) << 14 | ((sizes >> 8) & 15) << 18 | ((sizes >> 16) & 127) << 22
     key |= ((prefixes >> 16) & 15) << 29
-    key |= ((prefixes >> 22) & 1) << 33
+    key |= ((prefixes >> 22) & 1) << 33 | (1 if prefixes & L.SEGMENT else 0) << 44
     reg, rm, vvvv = registers & 255, (registers >> 8) & 255, (registers >> 16) & 255
     flags = T[L.FORMS + tab[row + C_FORM] * L.STRIDE + L.FLAGS]
     has_reg, has_vvvv = flags & L.F_R != 0, flags & L.F_VVVV != 0
@@ -115,7 +115,7 @@ def second_key(T: Sequence[int], tab: Sequence[int], row: int, known: int) -> in
     reg, rm, vvvv = registers & 255, (registers >> 8) & 255, (registers >> 16) & 255
     is_register = registers & L.RM_IS_REGISTER or flags & L.F_OPC_REG
     key = (0 if base == L.NONE else 2 if base == L.RIP else 1) | (0 if index == L.NONE else 1) << 2
-    key |= ((memory >> 16) & 3) << 3 | (segment if segment >= 4 else 0) << 5
+    key |= ((memory >> 16) & 3) << 3 | (segment if segment >= 4 or known & P.SEGMENT_MATTERS else 0) << 5
     no_rex = (tab[row + C_PREFIXES] & L.REX) == 0
     concrete = known & P.CONCRETE
     if concrete or known & P.REG_MATTERS or (no_rex and flags & L.F_BYTE_REG and 4 <= reg < 8):
@@ -174,6 +174,7 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: Sequence[int], sta
         known = tab[N.FORMS + form]
         if known == 0:
             return ask(tab, N.ANALYSIS, pc, 0, 0, 0, 0, form)
+        note_x87(tab, code, pc, row, record)
         if known & P.PYTHON or unreachable(tab, row, known):
             return n + 1
         k0, k1 = first_key(T, tab, row, known), second_key(T, tab, row, known)
@@ -207,6 +208,14 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: Sequence[int], sta
             return n
         pc += length
     return n
+
+
+@bare
+def note_x87(tab: MutableSequence[int], code: Sequence[int], at: int, row: int, record: int) -> None:
+    """What x87 remembers of an instruction's opcode; its bytes begin at code[at]."""
+    opcode = at + (tab[row + C_PREFIXES] >> L.PREFIX_COUNT_SHIFT & 15)
+    if code[opcode] & 0xF8 == 0xD8:
+        tab[record + R_X87] = (code[opcode] & 7) << 8 | code[opcode + 1]
 
 
 @bare
@@ -310,6 +319,8 @@ def hole_value(tab: Sequence[int], row: int, record: int, kind: int, one: int) -
         return 1 if one else tab[row + C_IMMEDIATE]
     if kind == N.NPC:
         return following
+    if kind == N.FOP:
+        return tab[record + R_X87]
     if kind == N.TPC:
         return tab[record + R_TARGET]
     if kind == N.PC:

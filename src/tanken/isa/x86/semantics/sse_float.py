@@ -51,6 +51,19 @@ def _loud(relation: F.Result) -> F.Result:
     return relation[0], relation[1] | (F.INVALID if relation[0] == F.UNORDERED else 0)
 
 
+# of the predicates 0 to 15: for which of less, equal, greater, unordered they hold; 16 to 31 are the same and object to what those do not
+HOLDS = (2, 1, 3, 8, 13, 14, 12, 7, 10, 9, 11, 0, 5, 6, 4, 15)
+OBJECTING = frozenset((1, 2, 5, 6, 9, 10, 13, 14))  # to any NaN
+
+
+def _mask(relation: F.Result, predicate: int, form: F.Format) -> F.Result:
+    """All ones where the predicate holds (SDM volume 2, CMPPS and VCMPPS)."""
+    if (predicate & 15 in OBJECTING) != (predicate > 15):
+        relation = _loud(relation)
+    ones = (1 << form.width) - 1
+    return ones if HOLDS[predicate & 15] >> relation[0] & 1 else 0, relation[1]
+
+
 def _without_inexact(result: F.Result) -> F.Result:
     return result[0], result[1] & ~F.INEXACT
 
@@ -70,6 +83,7 @@ def _functions() -> dict[str, Function]:
             enter(f"f{width}_{name}", lambda a, b, mxcsr, o=operation, f=form: o(a, b, f, control(mxcsr)))
         enter(f"f{width}_order_loud", lambda a, b, mxcsr, f=form: _loud(F.order(a, b, f, control(mxcsr))))
         enter(f"f{width}_integral_quiet", lambda a, mxcsr, f=form: _without_inexact(F.integral(a, f, control(mxcsr))))
+        enter(f"f{width}_compare", lambda a, b, predicate, mxcsr, f=form: _mask(F.order(a, b, f, control(mxcsr)), predicate, f))
         enter(f"f{width}_sqrt", lambda a, mxcsr, f=form: F.sqrt(a, f, control(mxcsr)))
         enter(f"f{width}_integral", lambda a, mxcsr, f=form: F.integral(a, f, control(mxcsr)))
         other = F.SINGLE if width == 64 else F.DOUBLE
@@ -184,20 +198,13 @@ def compare(x: Execution) -> None:
         x.set(flag, x.constant(0, 1))
 
 
-# of the predicates 0 to 15: for which of less, equal, greater, unordered they hold; 16 to 31 are the same and object to what those do not
-HOLDS = (2, 1, 3, 8, 13, 14, 12, 7, 10, 9, 11, 0, 5, 6, 4, 15)
-OBJECTING = frozenset((1, 2, 5, 6, 9, 10, 13, 14))  # to any NaN
-
-
 @semantic(*("cmp" + suffix for suffix in SUFFIXES))
 def compare_mask(x: Execution) -> None:
     """SSE has the first eight predicates, AVX all (SDM volume 2, CMPPS and VCMPPS)."""
     floats, (lane, _), predicate = Floats(x), _lane(x), (x.immediate(2) or 0) & (31 if x.clears_upper else 7)
-    holds, objects = HOLDS[predicate & 15], (predicate & 15 in OBJECTING) != (predicate > 15)
     masks = []
     for a, b in zip(_sources(x, 0), _sources(x, 1), strict=True):
-        relation = floats.apply(f"f{lane}_{'order_loud' if objects else 'order'}", 2, a, b)
-        masks.append((x.constant(holds, 4) >> relation.zext(4)).trunc(1).sext(lane))
+        masks.append(floats.apply(f"f{lane}_compare", lane, a, b, x.constant(predicate, 8)))
     floats.end()
     _write(x, masks)
 

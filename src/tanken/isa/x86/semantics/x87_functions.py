@@ -10,7 +10,9 @@ from tanken.isa.x86 import ieee754 as F
 from tanken.isa.x86 import transcendental as T
 from tanken.isa.x86.semantics.execution import Execution
 from tanken.isa.x86.semantics.registry import semantic
-from tanken.isa.x86.semantics.x87 import C1, C2, FUNCTIONS, NAN, STORING, Fpu, control_of, memory_control
+from tanken.isa.x86.semantics.x87 import STORING
+from tanken.isa.x86.semantics.x87_numbers import C1, C2, FUNCTIONS, NAN, control_of, memory_control
+from tanken.isa.x86.semantics.x87_stack import Fpu
 
 EXPONENT = 0x7FFF << 64
 INDEFINITE = 0xFFFF_C000_0000_0000_0000  # as packed decimal
@@ -88,15 +90,16 @@ def pair(x: Execution) -> None:
     second = no_number.select(first, x.constant(T.ONE, 80)) if x.mnemonic == "fptan" else _function(x, fpu, "cos", usable)
     fpu.flags = before
     reduced = ~before.bit(10)
-    taken = (fpu.valid >> (fpu.top - 1).zext(8)).trunc(1) & usable
+    taken = fpu.is_taken() & usable
     overflow = F.INVALID | 1 << 6 | C1
     fpu.flags = taken.select(overflow, fpu.flags)
     second = (usable & ~taken & ~fpu.flags.bit(0)).select(second, fpu.flags.bit(6).select(nan, first))
     fpu.write(0, taken.select(nan, first))
     pushed = ~fpu.stopped() & (reduced | taken)
-    fpu.top = pushed.select(fpu.top - 1, fpu.top)
-    x.when(pushed, lambda: fpu.write(0, second))
-    fpu.valid = pushed.select(fpu.valid | x.constant(1, 8) << fpu.top.zext(8), fpu.valid)
+    above = fpu.top - 1
+    x.when(pushed, lambda: x.machine.set_at("st", above, second))
+    fpu.top = pushed.select(above, fpu.top)
+    fpu.valid = pushed.select(fpu.valid | x.constant(1, 8) << above.zext(8), fpu.valid)
     fpu.end(mask=C1 | C2)
 
 

@@ -10,7 +10,8 @@ from tanken.isa.x86 import ieee754 as F
 from tanken.isa.x86.inst import Memory
 from tanken.isa.x86.semantics.execution import Execution
 from tanken.isa.x86.semantics.registry import semantic
-from tanken.isa.x86.semantics.x87 import C0, C1, C2, C3, FUNCTIONS, NAN, STACK_FAULT, Fpu
+from tanken.isa.x86.semantics.x87_numbers import C0, C1, C2, C3, FUNCTIONS, NAN, STACK_FAULT
+from tanken.isa.x86.semantics.x87_stack import Fpu
 from tanken.isa.x86.semantics.x87_state import _summary, reset, status_word
 from tanken.isa.x86.state import FPU_CONTROL, FPU_CS, FPU_DP, FPU_DS, FPU_IP, FPU_OPCODE, FPU_STATUS, FPU_TOP, FPU_VALID
 
@@ -76,7 +77,7 @@ def _tag(a: int) -> tuple[int]:
     return (2 if x.kind != "number" or x.denormal else 0 if x.significand else 1,)
 
 
-for _function in (_prem, _prem1):
+for _function in (_prem, _prem1, _extract, _tag):
     FUNCTIONS["x87" + _function.__name__] = _function
 
 
@@ -95,9 +96,9 @@ def remainder(x: Execution) -> None:
 def extract(x: Execution) -> None:
     fpu = Fpu(x)
     usable, nan = fpu.need(0), x.constant(NAN, 80)
-    exponent, significand, flags = x.machine.apply(_extract, (80, 80, 16), fpu.raw(0))
+    exponent, significand, flags = x.machine.apply(FUNCTIONS["x87_extract"], (80, 80, 16), fpu.raw(0))
     fpu.flags = fpu.flags.bit(6).select(fpu.flags, flags)
-    taken = (fpu.valid >> (fpu.top - 1).zext(8)).trunc(1) & usable
+    taken = fpu.is_taken() & usable
     fpu.flags = taken.select(F.INVALID | STACK_FAULT | C1, fpu.flags)
     fpu.write(0, (usable & ~taken).select(exponent, nan))
     fpu.push((usable & ~taken).select(significand, nan))
@@ -118,7 +119,7 @@ def _store_environment(x: Execution, address: Value, step: int) -> None:
     tags = x.constant(0, 16)
     for number in range(8):
         register = machine.get_at("st", x.constant(number, 3), 80)
-        (tag,) = machine.apply(_tag, (16,), register)
+        (tag,) = machine.apply(FUNCTIONS["x87_tag"], (16,), register)
         tags = tags | fpu.valid.bit(number).select(tag, x.constant(3, 16)) << 2 * number
     at, data, opcode = x.get(FPU_IP), x.get(FPU_DP), x.get(FPU_OPCODE)
     if step == 2:

@@ -10,7 +10,9 @@ from tanken.isa.x86.semantics.execution import Execution
 from tanken.isa.x86.semantics.flags import condition
 from tanken.isa.x86.semantics.registry import semantic
 from tanken.isa.x86.semantics.vectors import wait_for_x87
-from tanken.isa.x86.semantics.x87 import BUSY, C0, C1, C2, C3, ERROR, FUNCTIONS, NAN, Fpu, numbers
+from tanken.isa.x86.semantics.x87 import numbers
+from tanken.isa.x86.semantics.x87_numbers import BUSY, C0, C1, C2, C3, ERROR, FUNCTIONS, NAN
+from tanken.isa.x86.semantics.x87_stack import Fpu
 from tanken.isa.x86.state import FPU_CONTROL, FPU_CS, FPU_DP, FPU_DS, FPU_IP, FPU_OPCODE, FPU_STATUS, FPU_TOP, FPU_VALID
 
 POINTERS = (FPU_OPCODE, FPU_IP, FPU_CS, FPU_DP, FPU_DS)

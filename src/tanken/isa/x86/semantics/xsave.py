@@ -10,7 +10,7 @@ from tanken.isa.architecture import Value
 from tanken.isa.x86.inst import Memory
 from tanken.isa.x86.semantics.execution import GP, Execution
 from tanken.isa.x86.semantics.registry import semantic
-from tanken.isa.x86.semantics.x87 import Fpu
+from tanken.isa.x86.semantics.x87_stack import Fpu
 from tanken.isa.x86.semantics.x87_state import POINTERS, _summary, status_word
 from tanken.isa.x86.state import (
     FPU_CONTROL,
@@ -190,8 +190,9 @@ def fxrstor(x: Execution) -> None:
 
 
 def _forget_x87(x: Execution) -> None:
+    top = x.get(FPU_TOP)
     for number in range(8):
-        x.machine.set_at("st", x.constant(number, 3), x.constant(0, 80))
+        x.machine.set_at("st", top + number, x.constant(0, 80))
     x.set(FPU_CONTROL, x.constant(0x37F, 16))
     for place in (FPU_STATUS, FPU_TOP, FPU_VALID, *POINTERS):
         x.set(place, x.constant(0, place.width))
