@@ -75,13 +75,26 @@ class Client:
         """Called with every event."""
         if isinstance(event, Option) and event.option in (c.ECHO, c.LINEMODE):
             self._set_mode()
-        elif isinstance(event, Option) and event.option == c.COM_PORT and event.side == "us" and event.on and self.session:
-            for name, value in self.settings:
-                self.session.machine.serial(name, value)
+        elif isinstance(event, Option) and event.option == c.COM_PORT and event.side == "us" and event.on:
+            self._set_serial()
         if isinstance(event, TOLD) or (isinstance(event, Violation) and event.rule not in ("8-bit", "bare-cr")):
             self.say(event.text)
         elif isinstance(event, Ready) and not self.quiet:
             self.say(event.text)
+
+    def _ask_serial(self) -> None:
+        """Sends the settings, at once where the server has asked for COM-PORT already, else when it agrees to it."""
+        assert self.session is not None
+        if self.session.machine.on(c.COM_PORT, "us"):
+            self._set_serial()
+        else:
+            self.session.machine.want(c.COM_PORT, "us")
+        self.session.flush()
+
+    def _set_serial(self) -> None:
+        if self.session is not None:
+            for name, value in self.settings:
+                self.session.machine.serial(name, value)
 
     def say(self, text: str) -> None:
         """A line to the person, beside the session."""
@@ -124,7 +137,7 @@ class Client:
             if not isinstance(event, Option):
                 self.observe(event)
         if self.settings:
-            session.want("COM-PORT", "us")
+            self._ask_serial()
         self._set_mode()
         loop = asyncio.get_running_loop()
         self._signals(loop)
@@ -254,12 +267,7 @@ class Client:
             session.flush()
         elif word == "serial" and len(words) == 2:
             self.settings = serial_settings(words[1])
-            if session.machine.on(c.COM_PORT, "us"):
-                for name, value in self.settings:
-                    session.machine.serial(name, value)
-                session.flush()
-            else:
-                session.want("COM-PORT", "us")
+            self._ask_serial()
         elif word == "escape" and self.escape is not None:
             session.machine.send(bytes((self.escape,)))
             session.flush()

@@ -1,6 +1,6 @@
 """The foreign peers: where their programs are, an inetd for those that want a socket as standard input, our server in a thread.
 
-Debian packages: inetutils-telnet, inetutils-telnetd, ckermit, libtelnet-utils; telnet-ssl and telnetd-ssl, which exclude the former, are unpacked
+Debian packages: inetutils-telnet, inetutils-telnetd, ckermit, libtelnet-utils, putty-tools, sredird, ser2net; telnet-ssl and telnetd-ssl, which exclude the former, are unpacked
 by `.ci/setup` into the folder `peers` of the virtual environment. A program that is missing skips its tests, with the reason.
 """
 
