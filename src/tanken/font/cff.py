@@ -108,7 +108,7 @@ class Cff:
             return FontDict(one, self._dict(0, 0, "private"), 0, None, name)
         size, at = int(size_offset[-2]), int(size_offset[-1])
         if size < 0 or at < 0 or at + size > len(self.data):
-            self._tell("private-outside", f"Private DICT of {size} bytes at {at:#x} in a table of {len(self.data):#x}", max(at, 0))
+            self._tell("private-outside", f"Private DICT of {size} bytes at {at:#x} in a table of {len(self.data):#x}", one.places["Private"] - self.origin)
             return FontDict(one, self._dict(0, 0, "private"), 0, None, name)
         private = self._dict(at, at + size, "private")
         offset = private.offset("Subrs")

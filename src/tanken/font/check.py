@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from tanken.base.errors import InputError, UnsupportedError
 from tanken.base.progress import Event, Progress, silent
-from tanken.font import agreement, programs, structure
+from tanken.font import agreement, programs, structure, verdicts
 from tanken.font.agreement import Measured
 from tanken.font.cff import Cff
 from tanken.font.face import Face, FontFile
 from tanken.font.limits import RUN, for_format
 from tanken.font.outlines import Executor, Outlines
 from tanken.font.problems import ERROR, LEVELS, Problem
-from tanken.font.programs import Verdict
+from tanken.font.verdicts import Verdict
 from tanken.font.verifier import Proof
 from tanken.isa.charstring.kernel import AT, CURVE, DIVIDED, FAULT, FLAGS, UNSET, WIDTH, XY_END
 
@@ -79,7 +79,7 @@ def _programs(face: Face, report: Report, progress: Progress) -> tuple[Proof, Me
     progress(Event("proof", 1, 1, f"{len(cff)} glyphs"))
     measured, faulted, flags = _run(face, proof, progress)
     report.problems += [*cff.problems, *structure.problems(cff), *programs.problems(face, proof), *programs.run_problems(face, proof, faulted, flags)]
-    report.verdicts = programs.verdicts(face, proof, faulted, report.problems)
+    report.verdicts = verdicts.verdicts(face, proof, faulted, report.problems)
     report.bounds = bounds(proof)
     report.in_pdf = list(agreement.in_pdf(face, measured))
     return proof, measured

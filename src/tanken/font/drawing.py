@@ -88,7 +88,10 @@ def picture(machine: Machine, title: str, advance: float, ascender: float, desce
             shapes += [Shape(_line(x0, y0, x1, y1), LEVER, 1), Shape(_line(x2, y2, x3, y3), LEVER, 1)]
             shapes += [Shape([("M", x, y)], LEVER, 5) for x, y in ((x1, y1), (x2, y2))]
         shapes.append(Shape([("M", *piece[1][-2:])], colours[name], 7))
-    return Picture(shapes, box, title, [(name, colours[name]) for name in names])
+    legend = [(name, colours[name]) for name in names]
+    legend += [("control point", LEVER)] if any(segment[0] == "C" for segment in path) else []
+    legend += [("stem hint", HINT)] if machine.stem_list else []
+    return Picture(shapes, box, title, legend)
 
 
 def _line(x0: float, y0: float, x1: float, y1: float) -> Path:
@@ -129,7 +132,8 @@ def svg(shown: Picture, size: int) -> str:
         else:
             out.append(f'<path d="{path_data(shape.path, scale, x, y)}" fill="{_hex(shape.colour)}" fill-opacity="{shape.strength:g}"/>')
     for i, (name, colour) in enumerate(shown.legend):
-        out.append(f'<text x="6" y="{16 + 15 * i}" font-family="monospace" font-size="12" fill="{_hex(colour)}">{escape(name)}</text>')
+        out.append(f'<rect x="6" y="{6 + 18 * i}" width="14" height="14" fill="{_hex(colour)}"/>')
+        out.append(f'<text x="26" y="{18 + 18 * i}" font-family="monospace" font-size="12" fill="{_hex(colour)}">{escape(name)}</text>')
     return "\n".join([*out, "</svg>", ""])
 
 
@@ -151,6 +155,9 @@ def png(shown: Picture, size: int) -> bytes:
             path = stroke(path, shape.width / scale, scale)
         if path:
             canvas.fill(path, shape.colour, scale, x, y, shape.strength)
+    for i, (name, colour) in enumerate(shown.legend):
+        canvas.pixels[6 + 18 * i : 20 + 18 * i, 6:20] = colour
+        canvas.write(name, 26, 6 + 18 * i, colour)
     return canvas.png()
 
 

@@ -91,7 +91,7 @@ def _patterns() -> list[Pattern]:
         Pattern("call-bomb", "nine levels of eight calls: 16.8 million calls in a file of 900 bytes", "cost", lambda: bomb(9, 8, "1 drop")),
         Pattern("call-bomb-20", "nine levels of twenty calls: 25.6 thousand million", "cost", lambda: bomb(9, 20, "1 drop")),
         Pattern("point-bomb", "the same, drawing", "cost", lambda: bomb(9, 8, "1 1 rlineto")),
-        Pattern("points", "40,000 points", "points", lambda: bomb(5, 10, "1 1 -1 -1 1 1 -1 -1 rlineto")),
+        Pattern("points", "more than 40,000 points", "points", lambda: bomb(4, 12, "1 1 -1 -1 " * 12 + "rlineto")),
         Pattern("overflow-49", "49 numbers on the stack", "stack-overflow", lambda: glyph(f"0 hmoveto {numbers} 1 hlineto endchar")),
         Pattern("overflow-dup", "dup on a full stack", "stack-overflow", lambda: glyph(f"0 hmoveto {numbers} dup hlineto endchar")),
         Pattern("overflow-513", "600 numbers on the stack", "stack-overflow", lambda: glyph("0 hmoveto " + "1 " * 600 + "rlineto endchar")),

@@ -1,98 +1,73 @@
-"""What the proof says of a font's programs, as findings: glyph, offset, operator and stack of each thing that is wrong; who accepts it.
+"""What the proof says of a font's programs, as findings: glyph, offset, operator and stack of each thing that is wrong.
 
 The proof is `verifier`; where a glyph can be run within a few steps, the machine is run up to the fault for its exact place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from tanken.base.records import Record
-from tanken.font.engines import RULES, Judge
 from tanken.font.face import Face
-from tanken.font.limits import PROFILES, RUN, SPECIFICATION, Limits, for_format
+from tanken.font.limits import PROFILES, RUN, SPECIFICATION, for_format
 from tanken.font.problems import ERROR, NOTE, WARNING, Problem
 from tanken.font.program import Program
 from tanken.font.verifier import OPEN, REFUSED, SAFE, Bound, Proof
 from tanken.isa.charstring import faults, kernel
 from tanken.isa.charstring.decode import token_at
-from tanken.isa.charstring.machine import Machine
-from tanken.isa.charstring.proof import COMPUTED, COMPUTED_CALL, ENDS, FAILS, S_END, S_FAULT, S_FAULT_AT, S_FLAGS, UNKNOWN
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from tanken.isa.charstring.machine import Machine, Step
+from tanken.isa.charstring.proof import COMPUTED, COMPUTED_CALL, DATA_BLEND, DATA_SUBR, FAILS, RECURSION, S_END, S_FAULT, S_FAULT_AT, S_FLAGS, TOO_DEEP, UNKNOWN
 
 SHOWN = 10  # findings of one rule; what more there are is counted
+FLAGGED = 2_000  # and for the place of what a glyph gets away with
+BY_PROOF = (DATA_SUBR, DATA_BLEND, TOO_DEEP)
+CALLS = ("callsubr", "callgsubr")
 RUNNABLE = 20_000  # operators within which the machine is run for the place of a fault
-JUDGED = 1_000  # glyphs that are run as each engine would
-# what an engine may take in another way than the specification
-STRANGE = kernel.NO_END | kernel.SURPLUS | kernel.ARITHMETIC | kernel.NO_MOVETO | COMPUTED | COMPUTED_CALL
 LEVELS = {"no-moveto": WARNING, "no-end": WARNING, "surplus": WARNING, "arithmetic": WARNING, "after-endchar": WARNING, "random": WARNING,
           "get-unset": WARNING, "undefined-arithmetic": WARNING, "computed-place": WARNING, "computed-call": WARNING}  # fmt: skip
 EXCESS = (("stack", "stack-overflow"), ("nesting", "call-depth"), ("hints", "hint-overflow"), ("steps", "cost"), ("points", "points"))
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Verdict(Record):
-    """What an engine says of the font: glyphs accepted, refused and unknown, and the first one refused (-1: none, the font is) with the reason."""
+@dataclass(frozen=True)
+class Place:
+    """Where in a glyph's programs: offset in the file, the operator, the body it stands in, numbers on the stack before it; -1 and "" where unknown."""
 
-    profile: str
-    verdict: str
-    safe: int
-    refused: int
-    unknown: int
-    first: int
-    reason: str
+    offset: int = -1
+    operator: str = ""
+    body: str = ""
+    stack: int = -1
 
 
-def verdicts(face: Face, proof: Proof, faulted: Sequence[tuple[int, int, int]], problems: Sequence[Problem]) -> list[Verdict]:
-    """The verdict of each profile, from the proof, from the faults of running (glyph, fault, offset), and from the other findings."""
-    maxstack = int(face.cff.top.number("maxstack", 513))
-    return [_verdict(face, proof, for_format(limits, face.cff.is_cff2, maxstack), faulted, problems) for limits in PROFILES.values()]
+Test = Callable[[Machine, Step], bool]
 
 
-def _verdict(face: Face, proof: Proof, limits: Limits, faulted: Sequence[tuple[int, int, int]], problems: Sequence[Problem]) -> Verdict:
-    import numpy as np
-
-    refused, unknown, reasons = judged(face, proof, limits, faulted)
-    first = next(iter(np.flatnonzero(refused if refused.any() else unknown).tolist()), -1)
-    reason = reasons.get(first) or (proof.bound(first, limits).reason if first >= 0 else "")
-    whole = next((problem for problem in problems if problem.rule in limits.refuses), None)
-    if whole is not None and not refused.any():
-        first, reason = whole.glyph, whole.message
-    verdict = "rejected" if whole is not None or refused.any() else "unknown" if unknown.any() else "accepted"
-    return Verdict(limits.name, verdict, int((~refused & ~unknown).sum()), int(refused.sum()), int(unknown.sum()), first, reason)
+def first_place(face: Face, program: Program, gid: int, test: Test, steps: int = RUNNABLE) -> Place:
+    """The first operator of a glyph that `test` says yes of, within so many steps."""
+    machine = Machine(program, gid, [600, 100, 1 << 20, steps, 1 << 30])
+    for step in machine.run():
+        if test(machine, step):
+            return Place(face.cff.origin + step.offset, step.mnemonic, step.place, len(step.before))
+    return Place()
 
 
-def judged(face: Face, proof: Proof, limits: Limits, faulted: Sequence[tuple[int, int, int]]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], dict[int, str]]:
-    """Which glyphs a profile refuses, of which it is unknown, and the reasons.
+def _calls(machine: Machine, step: Step) -> bool:
+    return step.mnemonic in CALLS
 
-    What breaks the specification is refused by it, and run as the engine would run it by the profile of an engine, `JUDGED` glyphs at most.
-    """
-    import numpy as np
 
-    g, reasons = proof.glyphs, dict[int, str]()
-    refused, unknown = proof.refused(limits, False), g[:, S_END] == UNKNOWN
-    wrong = {**{gid: int(g[gid, S_FAULT]) for gid in np.flatnonzero(g[:, S_END] == FAILS).tolist()}, **{gid: fault for gid, fault, _ in faulted}}
-    rules = RULES.get(limits.name)
-    if rules is None:
-        for gid, fault in wrong.items():
-            refused[gid], reasons[gid] = True, faults.sentence(fault)
-        return refused, unknown & ~refused, reasons
-    strange = (g[:, S_FLAGS] & STRANGE != 0) | (g[:, S_END] != ENDS)
-    strange[list(wrong)] = True
-    program, numbers = face.lazy_program(), limits.numbers()
-    numbers[kernel.MAX_STEPS] = min(numbers[kernel.MAX_STEPS], RUNNABLE)
-    for count, gid in enumerate(np.flatnonzero(strange & ~refused).tolist()):
-        judge = Judge(program, gid, numbers, rules)
-        accepts = judge.accepts() if count < JUDGED else None
-        refused[gid], unknown[gid] = accepts is False, accepts is None
-        if not accepts:
-            reasons[gid] = faults.sentence(judge.fault or int(g[gid, S_FAULT]))
-    return refused, unknown, reasons
+def _flagged(flag: int) -> Test:
+    """Where a flag is set first; those of the proof are found by what they are about."""
+    if flag == COMPUTED_CALL:
+        return lambda machine, step: step.mnemonic in (*CALLS, "endchar", "blend", "vsindex") and not step.pushed and bool(step.before)
+    return lambda machine, step: bool(machine.flags & (kernel.ARITHMETIC if flag == COMPUTED else flag))
+
+
+def _passes(column: str, limit: int) -> Test:
+    """Where a cost passes a limit first."""
+    reached: dict[str, Test] = {
+        "stack": lambda machine, step: len(step.before) > limit, "nesting": lambda machine, step: len(machine.frames) - 1 > limit,
+        "hints": lambda machine, step: step.hints > limit, "points": lambda machine, step: step.points > limit,
+    }  # fmt: skip
+    return reached.get(column, _calls)
 
 
 def _machine(face: Face, program: Program, gid: int) -> Machine:
@@ -124,7 +99,7 @@ def problems(face: Face, proof: Proof) -> Iterator[Problem]:
     more = sum(told.values())
     if more:
         yield Problem("more-glyphs", NOTE, f"{more} more glyphs with the faults above, or more of their kind")
-    yield from _excess(face, proof)
+    yield from _excess(face, proof, program)
     yield from _flags(face, proof, program)
 
 
@@ -136,23 +111,35 @@ def _refused(face: Face, program: Program, bound: Bound) -> Problem:
         rule, message = "cost", f"{bound.steps} operators, {RUN.steps} are run at most"
     if not bound.fault:
         rule = next((name for column, name in EXCESS if getattr(bound, column) > _allowed(column)), "size")
-    at, operator, depth, place = bound.fault_at or int(program.starts[bound.glyph]), "", bound.fault_depth, ""
-    if bound.steps <= RUNNABLE and bound.fault not in (33, 34, 35):
+    place = _fault_place(face, program, bound)
+    if bound.steps <= RUNNABLE and bound.fault not in BY_PROOF:
         machine = _machine(face, program, bound.glyph)
         if machine.fault:
-            rule, message = faults.name(machine.fault), faults.sentence(machine.fault)
-            if rule in ("cost", "points") or bound.fault == 32:
-                rule, message = (faults.name(bound.fault), bound.reason) if bound.fault else (rule, bound.reason)
-            at, depth, place = machine.fault_at, len(machine.stack), machine.frames[-1].name
-    if at < len(cff.data) and (bound.fault or place):
-        token = token_at(cff.data, at, len(cff.data), 0, cff.is_cff2)
-        operator = token.mnemonic if token.kind == "operator" else "a number"
-    else:
-        depth = -1
+            if machine.fault not in (kernel.BUDGET, kernel.POINTS) and bound.fault != RECURSION:
+                rule, message = faults.name(machine.fault), faults.sentence(machine.fault)
+            elif bound.fault:
+                rule, message = faults.name(bound.fault), bound.reason
+            place = Place(cff.origin + machine.fault_at, _operator(face, machine.fault_at), machine.frames[-1].name, len(machine.stack))
     level = WARNING if bound.verdict == OPEN else ERROR
     fix = faults.FAULTS.get(bound.fault, ("", "", ""))[2]
     bounds = f" (bound: {bound.stack} on the stack, {bound.nesting} nested calls, {bound.hints} hints, {bound.steps} operators, {bound.points} points)"
-    return Problem(rule, level, message + bounds, cff.origin + at, bound.glyph, name, place, operator, depth, fix)
+    return Problem(rule, level, message + bounds, place.offset, bound.glyph, name, place.body, place.operator, place.stack, fix)
+
+
+def _operator(face: Face, at: int) -> str:
+    """The name of the operator at a place of the table."""
+    if at >= len(face.cff.data):
+        return ""
+    token = token_at(face.cff.data, at, len(face.cff.data), 0, face.cff.is_cff2)
+    return token.mnemonic if token.kind == "operator" else "a number"
+
+
+def _fault_place(face: Face, program: Program, bound: Bound) -> Place:
+    """Where the proof found the fault; of a cost, the glyph's first call."""
+    if bound.fault:
+        return Place(face.cff.origin + bound.fault_at, _operator(face, bound.fault_at), "", bound.fault_depth)
+    place = first_place(face, program, bound.glyph, _calls)
+    return place if place.offset >= 0 else Place(face.cff.origin + int(program.starts[bound.glyph]))
 
 
 def _allowed(column: str) -> int:
@@ -160,7 +147,7 @@ def _allowed(column: str) -> int:
     return value
 
 
-def _excess(face: Face, proof: Proof) -> Iterator[Problem]:
+def _excess(face: Face, proof: Proof, program: Program) -> Iterator[Problem]:
     """Glyphs that the specification allows and some engine does not."""
     import numpy as np
 
@@ -170,35 +157,31 @@ def _excess(face: Face, proof: Proof) -> Iterator[Problem]:
         if limits.name in ("freetype", "harfbuzz", "ots") and over.any():
             gid = int(np.argmax(over))
             bound = proof.bound(gid, limits)
-            rule = next((name for column, name in EXCESS if getattr(bound, column) > getattr(limits, column)), "size")
-            yield Problem(rule, WARNING, f"{int(over.sum())} glyphs that {limits.name} rejects: {bound.reason}", -1, gid, face.glyph_name(gid))
+            column, rule = next((pair for pair in EXCESS if getattr(bound, pair[0]) > getattr(limits, pair[0])), ("", "size"))
+            place = first_place(face, program, gid, _passes(column, getattr(limits, column))) if column else Place()
+            message = f"{int(over.sum())} glyphs that {limits.name} rejects: {bound.reason}"
+            yield Problem(rule, WARNING, message, place.offset, gid, face.glyph_name(gid), place.body, place.operator, place.stack)
 
 
 def _flags(face: Face, proof: Proof, program: Program) -> Iterator[Problem]:
     """What glyphs get away with: the first glyph of each kind, and how many."""
     import numpy as np
 
-    for flag, (rule, sentence) in faults.FLAGS.items():
+    for flag in faults.FLAGS:
         having = np.flatnonzero(proof.glyphs[:, S_FLAGS] & flag)
         if flag == COMPUTED:
             having = having[proof.glyphs[having, S_END] != FAILS]
         if not len(having):
             continue
         gid = int(having[0])
-        at, operator, place, depth = _first(face, program, gid, flag)
-        count = f" ({len(having)} glyphs)" if len(having) > 1 else ""
-        yield Problem(rule, LEVELS[rule], sentence + count, at, gid, face.glyph_name(gid), place, operator, depth)
+        yield _flag(face, program, flag, gid, len(having))
 
 
-def _first(face: Face, program: Program, gid: int, flag: int) -> tuple[int, str, str, int]:
-    """Offset, operator, place and stack where a glyph's flag is set first."""
-    limits = for_format(SPECIFICATION, face.cff.is_cff2).numbers()
-    machine = Machine(program, gid, [*limits[:3], 2_000, RUNNABLE])
-    for step in machine.run():
-        wanted = machine.flags & (kernel.ARITHMETIC if flag == COMPUTED else flag)
-        if wanted:
-            return face.cff.origin + step.offset, step.mnemonic, step.place, len(step.before)
-    return -1, "", "", -1
+def _flag(face: Face, program: Program, flag: int, gid: int, count: int) -> Problem:
+    rule, sentence = faults.FLAGS[flag]
+    place = first_place(face, program, gid, _flagged(flag), FLAGGED)
+    more = f" ({count} glyphs)" if count > 1 else ""
+    return Problem(rule, LEVELS[rule], sentence + more, place.offset, gid, face.glyph_name(gid), place.body, place.operator, place.stack)
 
 
 def run_problems(face: Face, proof: Proof, faulted: list[tuple[int, int, int]], flags: dict[int, list[int]]) -> Iterator[Problem]:
@@ -206,14 +189,20 @@ def run_problems(face: Face, proof: Proof, faulted: list[tuple[int, int, int]], 
     cff, program = face.cff, face.lazy_program()
     for gid, fault, at in faulted[:SHOWN]:
         rule, sentence, fix = faults.FAULTS[fault]
-        place, operator, depth = "", "", -1
-        if proof.bound(gid).steps <= RUNNABLE and (machine := _machine(face, program, gid)).fault == fault:
-            place, depth, operator = machine.frames[-1].name, len(machine.stack), token_at(cff.data, at, len(cff.data), 0, cff.is_cff2).mnemonic
-        yield Problem(rule, ERROR, sentence, cff.origin + at, gid, face.glyph_name(gid), place, operator, depth, fix)
+        place = Place(cff.origin + at)
+        if proof.bound(gid).steps <= RUNNABLE:
+            machine = _machine(face, program, gid)
+            if machine.fault == fault:
+                place = Place(place.offset, _operator(face, at), machine.frames[-1].name, len(machine.stack))
+            elif fault == kernel.RANGE:
+                place = first_place(face, program, gid, _outside)
+        yield Problem(rule, ERROR, sentence, place.offset, gid, face.glyph_name(gid), place.body, place.operator, place.stack, fix)
     if len(faulted) > SHOWN:
         yield Problem("more-glyphs", NOTE, f"{len(faulted) - SHOWN} more glyphs end in a fault when run")
     for flag, glyphs in flags.items():
-        rule, sentence = faults.FLAGS[flag]
-        at, operator, place, depth = _first(face, program, glyphs[0], flag)
-        count = f" ({len(glyphs)} glyphs)" if len(glyphs) > 1 else ""
-        yield Problem(rule, LEVELS[rule], sentence + count, at, glyphs[0], face.glyph_name(glyphs[0]), place, operator, depth)
+        yield _flag(face, program, flag, glyphs[0], len(glyphs))
+
+
+def _outside(machine: Machine, step: Step) -> bool:
+    """Whether a coordinate has left 16.16."""
+    return bool(machine.path) and any(not -(1 << 31) <= value < 1 << 31 for segment in machine.path[-8:] for value in segment[1:])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tanken.base import native
 from tanken.base.errors import UsageError
-from tanken.font import area
+from tanken.font import area, letters
 from tanken.font.outlines import Outlines
 
 if TYPE_CHECKING:
@@ -118,6 +118,11 @@ class Canvas:
         part = coverage[y0 - top : y1 - top, x0 - left : x1 - left, None].astype(np.float32) * (strength / 255)
         below = self.pixels[y0:y1, x0:x1].astype(np.float32)
         self.pixels[y0:y1, x0:x1] = np.rint(below + (np.asarray(colour, np.float32) - below) * part)
+
+    def write(self, text: str, left: int, top: int, colour: Colour, size: int = 2) -> None:
+        """Writes a legend, each point of its letters a square of `size` pixels."""
+        for x, y in letters.points(text):
+            self.pixels[top + y * size : top + (y + 1) * size, left + x * size : left + (x + 1) * size] = colour
 
     def png(self) -> bytes:
         """The picture as a PNG file."""

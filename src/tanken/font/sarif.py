@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 from tanken import __version__
 from tanken.font.check import Report
@@ -20,7 +21,7 @@ def document(reports: list[Report]) -> str:
     rules = [{"id": rule, "shortDescription": {"text": rule.replace("-", " ")}} for rule in sorted({problem.rule for _, problem in found})]
     results = []
     for report, problem in found:
-        place: dict[str, Any] = {"artifactLocation": {"uri": report.name.partition("#")[0]}}
+        place: dict[str, Any] = {"artifactLocation": {"uri": quote(report.name.partition("#")[0])}}
         if problem.offset >= 0:
             place["region"] = {"byteOffset": problem.offset, "byteLength": 1}
         result: dict[str, Any] = {"ruleId": problem.rule, "level": problem.level, "message": {"text": problem.line()}, "locations": [{"physicalLocation": place}]}
