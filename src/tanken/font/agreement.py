@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tanken.font.cff import Cff
 from tanken.font.face import Face
 from tanken.font.problems import ERROR, NOTE, WARNING, Problem
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WIDTHS = "CFF: PDF viewers, Acrobat, CoreText; hmtx: FreeType, HarfBuzz, DirectWrite, browsers"
+WEIGHTS = {"thin": 100, "hairline": 100, "extralight": 200, "ultralight": 200, "light": 300, "book": 400, "regular": 400, "normal": 400, "roman": 400, "medium": 500,
+           "demi": 600, "demibold": 600, "semibold": 600, "bold": 700, "extrabold": 800, "ultrabold": 800, "black": 900, "heavy": 900}  # fmt: skip
 BOXES = "CFF: FontBBox of PDF descriptors; head: layout engines, clipping; hhea and OS/2: line spacing"
 
 
@@ -32,7 +35,7 @@ def problems(face: Face, measured: Measured) -> Iterator[Problem]:
     """All disagreements of a face."""
     if face.file.bare:
         return
-    for check in (_counts, _matrix, _names, _pitch, _underline, _references, _vertical):
+    for check in (_counts, _matrix, _names, _weight, _encoding, _pitch, _underline, _references, _vertical):
         yield from check(face)
     yield from _widths(face, measured)
     yield from _boxes(face, measured)
@@ -44,19 +47,57 @@ def _counts(face: Face) -> Iterator[Problem]:
     if not maxp or maxp["numGlyphs"] != glyphs:
         yield Problem("glyph-count", ERROR, f"CFF has {glyphs} glyphs, maxp {maxp.get('numGlyphs', 'is missing')}", readers=who)
     if face.hhea and not 0 < metrics <= glyphs:
-        yield Problem("metric-count", ERROR, f"hhea has {metrics} metrics for {glyphs} glyphs")
+        yield Problem("metric-count", ERROR, f"hhea has {metrics} metrics for {glyphs} glyphs", readers="hhea: everybody who asks for a width")
     if metrics and len(face.table("hmtx")) < 4 * metrics + 2 * (glyphs - metrics):
-        yield Problem("hmtx-short", ERROR, f"hmtx has {len(face.table('hmtx'))} bytes, {4 * metrics + 2 * max(glyphs - metrics, 0)} are needed")
+        yield Problem("hmtx-short", ERROR, f"hmtx has {len(face.table('hmtx'))} bytes, {4 * metrics + 2 * max(glyphs - metrics, 0)} are needed",
+                      readers="hmtx: everybody who asks for a width; a reader that does not look leaves the table")  # fmt: skip
+
+
+def matrices(cff: Cff) -> list[float]:
+    """The horizontal scale of each font DICT: that of the Top DICT, times its own where both have one (5176, table 10 and section 19)."""
+    top = cff.top.values.get("FontMatrix")
+    scales = []
+    for fd in cff.fds:
+        own = fd.dict.values.get("FontMatrix") if fd.dict is not cff.top else None
+        parts = [float(matrix[0]) for matrix in (top, own) if matrix]
+        scales.append(parts[0] * parts[1] if len(parts) == 2 else parts[0] if parts else 0.001)
+    return scales
 
 
 def _matrix(face: Face) -> Iterator[Problem]:
-    matrix = face.cff.top.get("FontMatrix") or [0.001, 0, 0, 0.001, 0, 0]
     em = face.head.get("unitsPerEm", 0)
     if face.head and (not 16 <= em <= 16384):
-        yield Problem("units", ERROR, f"head has {em} units an em, 16 to 16384 are allowed")
-    elif em and not face.cff.is_cid and abs(matrix[0] * em - 1) > 1e-3:
-        yield Problem("matrix", ERROR, f"FontMatrix {matrix[0]:g} means {1 / matrix[0] if matrix[0] else 0:g} units an em, head says {em}",
-                      readers="CFF: PDF; head: layout engines; FreeType joins both")  # fmt: skip
+        yield Problem("units", ERROR, f"head has {em} units an em, 16 to 16384 are allowed", readers="layout engines divide by it")
+        return
+    for number, scale in enumerate(matrices(face.cff)):
+        if em and abs(scale * em - 1) > 1e-3:
+            where = f" of font DICT {number}" if len(face.cff.fds) > 1 else ""
+            yield Problem("matrix", ERROR, f"FontMatrix {scale:g}{where} means {1 / scale if scale else 0:g} units an em, head says {em}",
+                          readers="CFF: PDF; head: layout engines; FreeType joins both")  # fmt: skip
+            return
+
+
+def _weight(face: Face) -> Iterator[Problem]:
+    """The Weight of a CFF is a word; OS/2 has a number."""
+    sid = face.cff.top.values.get("Weight")
+    word = face.cff.string(int(sid[-1])).lower().replace(" ", "").replace("-", "") if sid else ""
+    wanted = WEIGHTS.get(word)
+    if wanted and face.os2 and abs(wanted - face.os2["usWeightClass"]) > 100:
+        yield Problem("weight", NOTE, f"the weight is {word!r} in CFF, about {wanted}, and {face.os2['usWeightClass']} in OS/2",
+                      readers="CFF: printers; OS/2: font lists, CSS")  # fmt: skip
+
+
+def _encoding(face: Face) -> Iterator[Problem]:
+    """Codes of StandardEncoding against the cmap, letters and digits of ASCII."""
+    cff = face.cff
+    if cff.is_cff2 or cff.is_cid or cff.top.number("Encoding") != 0 or face.cmap.best is None:
+        return
+    wrong = [code for code, gid in cff.encoding.items() if chr(code).isalnum() and code < 128 and face.cmap.glyph(code) not in (0, gid)]
+    if wrong:
+        code = wrong[0]
+        text = f"code {code:#x} is glyph {cff.encoding[code]} by StandardEncoding, cmap sends U+{code:04X} to glyph {face.cmap.glyph(code)}"
+        yield Problem("encoding-cmap", WARNING, text + (f", and {len(wrong) - 1} codes more so" if len(wrong) > 1 else ""),
+                      readers="CFF: simple fonts of a PDF, seac; cmap: everybody else")  # fmt: skip
 
 
 def _names(face: Face) -> Iterator[Problem]:
@@ -67,7 +108,7 @@ def _names(face: Face) -> Iterator[Problem]:
         yield Problem("name", NOTE if shared else WARNING, f"CFF is named {own}, name ID 6 says {name}" + (": a collection's faces share the CFF" if shared else ""),
                       readers="CFF: BaseFont of a PDF; name: systems that install fonts")  # fmt: skip
     if any(not 33 <= ord(letter) <= 126 or letter in "[](){}<>/%" for letter in own):
-        yield Problem("name-letters", WARNING, f"the CFF name {own!r} has letters that PostScript names may not have")
+        yield Problem("name-letters", WARNING, f"the CFF name {own!r} has letters that PostScript names may not have", readers="PDF and PostScript names")
 
 
 def _pitch(face: Face) -> Iterator[Problem]:
@@ -180,8 +221,8 @@ def in_pdf(face: Face, measured: Measured | None = None) -> Iterator[str]:
     yield f"named {own}" + (f", not {other}" if other and other != own else "")
     how = "by CID, through a CMap of the PDF" if cff.is_cid else f"by its own encoding: {len(cff.encoding)} of {len(cff) - 1} glyphs have a code" if not cff.is_cid else ""
     yield f"glyphs are reached {how}; the font's characters (cmap) are gone: search and copy need a ToUnicode map"
-    matrix = cff.top.get("FontMatrix") or [0.001]
-    yield f"glyphs are drawn at {matrix[0] * 1000:g} thousandths of an em a unit, by FontMatrix"
+    scales = sorted({f"{scale * 1000:g}" for scale in matrices(cff)})
+    yield f"glyphs are drawn at {' and '.join(scales)} thousandths of an em a unit, by FontMatrix"
     if measured is not None and face.table("hmtx"):
         import numpy as np
 

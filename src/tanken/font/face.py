@@ -160,12 +160,25 @@ class Face:
         """Advance and left bearing by hmtx, at the chosen instance; None without hmtx."""
         found = self._metrics("hmtx", self.hhea.get("numberOfMetrics", 0), gid)
         if found and self.coordinates:
-            return Metrics(round(found.advance + variation.advance_delta(self.table("HVAR"), gid, self.coordinates)), found.bearing)
+            return Metrics(found.advance + variation.rounded(variation.advance_delta(self.table("HVAR"), gid, self.coordinates)), found.bearing)
         return found
 
     def vertical(self, gid: int) -> Metrics | None:
-        """Advance height and top bearing by vmtx; None without vmtx."""
-        return self._metrics("vmtx", self.vhea.get("numberOfMetrics", 0), gid)
+        """Advance height and top bearing by vmtx, at the chosen instance; None without vmtx."""
+        found = self._metrics("vmtx", self.vhea.get("numberOfMetrics", 0), gid)
+        if found and self.coordinates:
+            return Metrics(found.advance + variation.rounded(variation.advance_delta(self.table("VVAR"), gid, self.coordinates)), found.bearing)
+        return found
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Ascender and descender of a line by hhea, at the chosen instance; without hhea 0.88 and -0.12 of an em."""
+        if not self.hhea:
+            return 0.88 * self.units_per_em, -0.12 * self.units_per_em
+        return self.hhea["ascender"] + self._varied("hasc"), self.hhea["descender"] + self._varied("hdsc")
+
+    def _varied(self, tag: str) -> int:
+        return variation.rounded(variation.metric_delta(self.table("MVAR"), tag, self.coordinates)) if self.coordinates else 0
 
     @cached_property
     def _origins(self) -> dict[int, int]:
@@ -178,7 +191,7 @@ class Face:
         if data:
             return self._origins.get(gid, i16(data, 4))
         if self.os2:
-            return int(self.os2["sTypoAscender"])
+            return int(self.os2["sTypoAscender"]) + self._varied("hasc")
         return int(self.hhea["ascender"]) if self.hhea else round(0.88 * self.units_per_em)
 
     @cached_property

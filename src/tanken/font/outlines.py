@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tanken.base import native
 from tanken.base.progress import Event, Progress, silent
-from tanken.font.limits import RUN, Limits
+from tanken.font.limits import RUN, Limits, for_format
 from tanken.font.program import Program, compiled, listed
 from tanken.isa.charstring import kernel
 from tanken.isa.charstring.kernel import (
@@ -126,8 +126,9 @@ def _plain(program: Program, gid: int, limits: list[int], seen: tuple[Any, Any] 
         size *= 4
 
 
-def one(program: Program, gid: int, limits: Limits = RUN) -> Outline:
-    """One glyph, in plain Python; `program` may be lazy."""
+def one(program: Program, gid: int, limits: Limits | None = None) -> Outline:
+    """One glyph, in plain Python; `program` may be lazy. Limits are those of `RUN` for its format, where none are given."""
+    limits = limits or for_format(RUN, program.cff2)
     return _outline(gid, *_plain(program, gid, limits.numbers()))
 
 
@@ -137,9 +138,10 @@ class Executor:
     A small font is run in plain Python, which is done before a compiler would be.
     """
 
-    def __init__(self, program: Program, limits: Limits = RUN, watched: bool = False) -> None:
+    def __init__(self, program: Program, limits: Limits | None = None, watched: bool = False) -> None:
         import numpy as np
 
+        limits = limits or for_format(RUN, program.cff2)
         twin = native.twin(KERNEL) if compiled(program) else None
         self.native = twin is not None
         self.run = twin.run if twin else kernel.run

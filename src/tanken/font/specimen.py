@@ -95,19 +95,12 @@ def advance_of(face: Face, gid: int) -> float:
     return metrics.advance if metrics else outlines.one(face.lazy_program(), gid).width
 
 
-def _extent(face: Face) -> tuple[float, float]:
-    em = face.units_per_em
-    if not face.hhea:
-        return 0.88 * em, -0.12 * em
-    return face.hhea["ascender"], face.hhea["descender"]
-
-
 def _geometry(face: Face, line: Line, size: float) -> tuple[float, int, int, float, float]:
     """Scale, width and height in pixels, and the pixel where the line begins."""
     scale, margin = size / face.units_per_em, size / 4
     if line.vertical:
         return scale, round(size + 2 * margin), max(round(line.length * scale + 2 * margin), 1), size / 2 + margin, margin
-    top, bottom = _extent(face)
+    top, bottom = face.extent
     return scale, max(round(line.length * scale + 2 * margin), 1), max(round((top - bottom) * scale + 2 * margin), 1), margin, top * scale + margin
 
 

@@ -1,6 +1,6 @@
 """Variation: axes, the normalised place of an instance, and the scalars that CFF2's blend and HVAR multiply deltas with.
 
-OpenType Specification 1.9.1, fvar, avar, HVAR and Font variations common table formats. Scalars are 16.16, rounded as FreeType does.
+OpenType Specification 1.9.1, fvar, avar, HVAR, VVAR, MVAR and Font variations common table formats. Scalars are 16.16, rounded as FreeType does.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import floor
 
 from tanken.base.errors import UsageError
 from tanken.base.records import Record
@@ -57,7 +58,7 @@ def normalise(place: Mapping[str, float], known: list[Axis], avar: bytes) -> lis
     for axis in known:
         value = min(max(place.get(axis.tag, axis.default), axis.least), axis.most)
         span = axis.default - axis.least if value < axis.default else axis.most - axis.default
-        coordinates.append((value - axis.default) / span if span else 0.0)
+        coordinates.append(round((value - axis.default) / span * 65536) / 65536 if span else 0.0)
     return [_mapped(value, segments) for value, segments in zip(coordinates, _segments(avar, len(known)), strict=True)]
 
 
@@ -76,7 +77,7 @@ def _mapped(value: float, pairs: list[tuple[float, float]]) -> float:
         if x0 <= value <= x1:
             value = y0 if x0 == x1 else y0 + (y1 - y0) * (value - x0) / (x1 - x0)
             break
-    return round(value * 16384) / 16384
+    return round(value * 65536) / 65536
 
 
 class Store:
@@ -134,19 +135,37 @@ def _scalar(region: list[tuple[float, float, float]], coordinates: list[float]) 
 
 
 def _divide(a: float, b: float) -> int:
-    """A quotient of 2.14 numbers as 16.16, rounded."""
-    top, bottom = round(a * 16384), round(b * 16384)
+    """A quotient of two numbers of 16.16, rounded to 16.16."""
+    top, bottom = round(a * 65536), round(b * 65536)
     return ((top << 16) + bottom // 2) // bottom
 
 
+def rounded(delta: float) -> int:
+    """A delta as a whole number, halves upwards."""
+    return floor(delta + 0.5)
+
+
 def advance_delta(hvar: bytes, gid: int, coordinates: list[float]) -> float:
-    """What HVAR adds to a glyph's advance."""
+    """What HVAR adds to a glyph's advance, or VVAR, which begins as HVAR does, to its height."""
     shape = layout("HVAR")
     if len(hvar) < shape.size:
         return 0.0
     head = shape.unpack(hvar)
     outer, inner = (0, gid) if not head["advanceOffset"] else _mapping(hvar, head["advanceOffset"], gid)
     return Store(hvar, head["storeOffset"]).delta(outer, inner, coordinates)
+
+
+def metric_delta(mvar: bytes, tag: str, coordinates: list[float]) -> float:
+    """What MVAR adds to the metric of this tag (hasc, hdsc, vasc, ...)."""
+    shape = layout("MVAR")
+    if len(mvar) < shape.size:
+        return 0.0
+    head = shape.unpack(mvar)
+    size = max(head["recordSize"], 8)
+    for at in range(shape.size, shape.size + fits(mvar, shape.size, head["recordCount"], size) * size, size):
+        if mvar[at : at + 4] == tag.encode("latin-1"):
+            return Store(mvar, head["storeOffset"]).delta(u16(mvar, at + 4), u16(mvar, at + 6), coordinates)
+    return 0.0
 
 
 def _mapping(data: bytes, at: int, gid: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -77,6 +78,27 @@ def changed(**tables: bytes) -> list[Problem]:
     return check.check(data, "x")[0].problems
 
 
+# GSUB: feature test sends glyph 1 to glyph 99
+SUBSTITUTION = bytes.fromhex("00010000000a001e002c" "0001 44464c54 0008" "0004 0000 0000 ffff 0001 0000" "0001 74657374 0008" "0000 0001 0000" "0001 0004 0001 0000 0001 0008"
+                             "0002 0008 0001 0063 0001 0001 0001".replace(" ", ""))  # fmt: skip
+
+
+def planted(top: Mapping[str, Sequence[int]] = {}, characters: Mapping[int, int] = {65: 1, 66: 2}, font_name: str = "Tanken", **more: bytes) -> list[Problem]:  # noqa: B006
+    recipe = replace(hostile.glyph("100 hmoveto 50 hlineto 50 vlineto endchar"), top=top, font_name=font_name)
+    return check.check(builder.opentype(builder.cff(recipe), [500] * 3, characters, more=more), "x")[0].problems
+
+
+def test_matrices_of_font_dicts() -> None:
+    """In a CID font the matrices of the Top DICT and of the font DICT are multiplied."""
+    from tanken.font.agreement import in_pdf, matrices
+
+    recipe = replace(hostile.glyph("100 hmoveto 50 hlineto endchar"), cid=True, top={"FontMatrix": [0.0005, 0, 0, 0.0005, 0, 0]})
+    face = FontFile(builder.opentype(builder.cff(recipe), [500] * 3, {65: 1}, units=1000), "x").face()
+    assert matrices(face.cff) == [0.0005] and any("0.5 thousandths" in line for line in in_pdf(face))
+    assert "matrix" in {problem.rule for problem in check.check(face.file.data, "x")[0].problems}
+    assert "matrix" not in {problem.rule for problem in check.check(builder.opentype(builder.cff(recipe), [500] * 3, {65: 1}, units=2000), "x")[0].problems}
+
+
 def test_tables_that_disagree() -> None:
     post = {"version": 0x30000, "underlinePosition": -75, "underlineThickness": 50}
     head = {"major": 1, "magic": 0x5F0F3CF5, "unitsPerEm": 1000, "xMax": 1000, "yMax": 800, "yMin": -200}
@@ -91,9 +113,19 @@ def test_tables_that_disagree() -> None:
         "cmap-glyph": changed(cmap=builder._cmap({65: 1, 66: 99})),
         "name": changed(name=builder._names({6: "Other"})),
         "vertical": changed(vhea=bytes(36)),
+        "units": changed(head=layout("head").pack({**head, "unitsPerEm": 0})),
+        "metric-count": changed(hhea=layout("hhea").pack({"major": 1, "numberOfMetrics": 9})),
+        "underline-thickness": planted({"UnderlinePosition": [-100], "UnderlineThickness": [90]}),
+        "boxes-differ": planted({"FontBBox": [0, -500, 1000, 900]}),
+        "name-letters": planted(font_name="a(b"),
+        "weight": planted({"Weight": [384]}),  # the standard string Bold
+        "encoding-cmap": planted({}, characters={65: 2, 66: 2}),
+        "gsub-glyph": planted({}, GSUB=SUBSTITUTION),
     }
     for rule, problems in cases.items():
-        assert rule in {problem.rule for problem in problems}, (rule, problems)
+        (first, *_) = [problem for problem in problems if problem.rule == rule] or [None]
+        assert first is not None, (rule, problems)
+        assert first.readers or rule in ("vertical", "cmap-glyph", "gsub-glyph"), first
     underline = replace(hostile.glyph("0 hmoveto endchar"), top={"UnderlinePosition": [-100], "UnderlineThickness": [50]})
     for position, rules in ((-75, set()), (-100, {"underline-position"}), (-60, {"underline-position"})):
         data = builder.opentype(builder.cff(underline), [500] * 3, {65: 1}, more={"post": layout("post").pack({**post, "underlinePosition": position})})

@@ -116,10 +116,8 @@ def _drawn(face: Face, gid: int, options: argparse.Namespace) -> bytes:
     for _ in machine.run():
         pass
     metrics = face.horizontal(gid)
-    em = face.units_per_em
-    ascender, descender = (face.hhea["ascender"], face.hhea["descender"]) if face.hhea else (0.8 * em, -0.2 * em)
-    advance = metrics.advance if metrics else em
-    shown = drawing.picture(machine, f"{face.glyph_name(gid)}, glyph {gid} of {face.name}", advance, ascender, descender, not options.bare)
+    advance = metrics.advance if metrics else face.units_per_em
+    shown = drawing.picture(machine, f"{face.glyph_name(gid)}, glyph {gid} of {face.name}", advance, *face.extent, not options.bare)
     size = round(options.size) or 600
     if not 1 <= size <= 8192:
         raise UsageError(f"--size {size}", wanted="1 to 8192 pixels")

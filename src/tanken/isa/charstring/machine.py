@@ -87,10 +87,11 @@ Break = Callable[["Machine"], bool]
 
 
 class Machine:
-    """Runs glyph `gid` of a program step by step; `limits` are those of `kernel` (stack, nesting, hints, steps, points)."""
+    """Runs glyph `gid` of a program step by step; `limits` are those of `kernel` (stack, nesting, hints, steps, points), by default the format's."""
 
-    def __init__(self, program: Program, gid: int, limits: Sequence[int] = (48, 10, 96, 1_000_000, 1_000_000)) -> None:
-        self.program, self.gid, self.limits = program, gid, tuple(limits)
+    def __init__(self, program: Program, gid: int, limits: Sequence[int] = ()) -> None:
+        self.program, self.gid = program, gid
+        self.limits = tuple(limits) or (513 if program.cff2 else 48, 10, 96, 1_000_000, 1_000_000)
         self.raw = bytes(program.data)
         self._kept: list[tuple[Any, ...]] = []
         self._reset()
