@@ -18,10 +18,11 @@ from tanken.base.errors import InputError, UsageError
 from tanken.cli import boot
 from tanken.isa.architecture import Budget
 from tanken.vkernel import engines, signals
-from tanken.vkernel.process import Process, create
+from tanken.vkernel.process import Ended, Process, create
 from tanken.vkernel.trace import Trace, TracedSpace
 
 OUT_OF_BUDGET = 124  # as timeout(1)
+OUR_BUG = 70
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", metavar="FILE", help="print these to FILE instead of standard error")
     parser.add_argument("--budget", type=int, metavar="N", help="stop after N instructions, with status 124")
     parser.add_argument("--engine", choices=engines.NAMES, default="python", help="generated Python, native code (new), or the slow, obvious one")
+    parser.add_argument("--verify", action="store_true", help="run the engine beside the reference, block by block, and tell the first difference")
     parser.add_argument("--stats", action="store_true", help="print instructions and speed at the end (to standard error)")
     boot.arguments(parser)
     parser.add_argument("program", metavar="PROGRAM", nargs="?", help="an executable file, a name to be found in PATH, a kernel, a machine's .toml file, or nothing: a small guest")
@@ -69,6 +71,10 @@ def run(options: argparse.Namespace) -> int:
         name = options.engine
         make = trace.engine if trace is not None and options.trace else engines.factory(name)
         space = TracedSpace if options.trace else engines.space(name)
+        if options.verify:
+            if name == "reference" or options.trace:
+                raise UsageError("--verify with the engine that verifies" if name == "reference" else "--verify with --trace", wanted="--engine native or python, alone")
+            make, space = engines.lockstep(name)
         process = create(path, words, environment, make, space=space, trace=trace)
         _let_go()
         return _finish(process, options)
@@ -95,7 +101,9 @@ def _finish(process: Process, options: argparse.Namespace) -> int:
     import time
 
     began = time.perf_counter()
-    ended = process.run(options.budget)
+    ended = _verified(process, options.budget) if options.verify else process.run(options.budget)
+    if ended is None:
+        return OUR_BUG
     if options.stats:
         seconds = time.perf_counter() - began
         print(
@@ -107,3 +115,18 @@ def _finish(process: Process, options: argparse.Namespace) -> int:
     if ended.signal:
         print(f"tanken run: {process.path}: {ended.reason}", file=sys.stderr)
     return ended.status
+
+
+def _verified(process: Process, budget: int | None) -> Ended | Budget | None:
+    """Two engines run it (`engine.verify`): None where they differ, which is told."""
+    from tanken.engine.verify import DifferenceError, Lockstep
+
+    try:
+        ended = process.run(budget)
+    except DifferenceError as error:
+        print("\n".join(["tanken run: " + error.difference.lines()[0], *error.difference.lines()[1:]]), file=sys.stderr)
+        return None
+    engine = process.engine
+    assert isinstance(engine, Lockstep)
+    print(f"tanken run: the engines agree: {engine.executed} instructions in {engine.compared} blocks", file=sys.stderr)
+    return ended

@@ -13,6 +13,7 @@ from tanken.engine.generated import Generated
 from tanken.engine.memory import AddressSpace
 from tanken.engine.reference import Interpreter
 from tanken.engines import parts, possible
+from tanken.isa.architecture import Instruction
 from tanken.isa.x86.processor import Processor
 from tanken.isa.x86.state import AF, CF, OF, PF, SF, ZF, State
 from tanken.vkernel.process import Engine, EngineFactory
@@ -45,3 +46,26 @@ def space(name: str) -> Callable[[], AddressSpace]:
     from tanken.engine.native.space import DirectSpace
 
     return DirectSpace
+
+
+def lockstep(name: str) -> tuple[EngineFactory, Callable[[], AddressSpace]]:
+    """The engine of this name beside the reference, as one engine, and its memory (`engine.verify`)."""
+    from tanken.engine.verify import Lockstep, mirrored
+
+    kind = space(name)
+    assert isinstance(kind, type)
+
+    def make(state: State, memory: AddressSpace) -> Engine:
+        return Lockstep(factory(name)(state, memory), Interpreter(State(), memory.twin, Processor()), describe)  # type: ignore[attr-defined, arg-type]
+
+    return make, mirrored(kind)
+
+
+def describe(instruction: Instruction) -> str:
+    """The line of an instruction and its row of the opcode map."""
+    from tanken.isa.x86.inst import Inst
+
+    assert isinstance(instruction, Inst)
+    row = instruction.row
+    cells = "" if row is None else f"  (opcodes.map:{row.line}: {' '.join(row.text.split())})"
+    return f"{instruction.address:#x}: {instruction.code.hex(' ')}  {' '.join(instruction.text().split())}{cells}"

@@ -341,6 +341,32 @@ class Native:
             self.maker.make(tab[N.NEED_FORM], (tab[N.NEED_KEY], tab[N.NEED_KEY1], tab[N.NEED_KEY2]), codes)
         return None
 
+    # -- for those who compare
+
+    def block_length(self) -> int:
+        """How many instructions the block at the program counter has, as it is translated."""
+        N, tab = self.N, self.tab
+        self.target.push(self.state, self.block)
+        if self._ranges_stale:
+            self._publish()
+        while True:
+            struct.pack_into("<I", self.block, P.REASON_AT, N.DISPATCH)
+            words = struct.unpack_from("<5Q", self.block, P.ANSWER_ARGUMENTS)
+            host = self.store.functions["answer"](self._block_at, *words)
+            if host:
+                self._look_up(self._tab_at, host)
+                return int(tab[N.FOUND + 1])
+            if tab[N.NEED] == N.NO_CODE and not self.memory.offer_code(tab[N.NEED_AT]):
+                return 1
+            self._needed()
+            if self._ranges_stale:
+                self._publish()
+
+    def singly(self, on: bool) -> None:
+        """Blocks of one instruction from now on, or as before."""
+        self.tab[self.N.SINGLE] = int(on)
+        self.flush()
+
     def save(self) -> None:
         """Keep the stencils that were made for the next run."""
         if "maker" in self.__dict__ and self.maker.made:

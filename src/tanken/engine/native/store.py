@@ -13,6 +13,7 @@ import os
 import struct
 import tempfile
 from array import array
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,8 @@ class Store:
             words.frombytes(tab[first : first + count].tobytes())
         data = words.tobytes() + bytes(blob[: tab[self.N.BLOB_AT]])
         data += bytes(-len(data) % 8)
-        _write(path, hashlib.sha256(data).digest() + data)
+        with suppress(OSError):  # the folder is gone, or full: they are made again
+            _write(path, hashlib.sha256(data).digest() + data)
 
 
 def _folder() -> Path:

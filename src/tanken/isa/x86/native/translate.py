@@ -158,7 +158,8 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: Sequence[int], sta
     if end < 0:
         return ask(tab, N.NO_CODE, start, 0, 0, 0, 0, 0)
     pc, n = start, 0
-    while n < N.LONGEST and pc < end:
+    longest = 1 if tab[N.SINGLE] else N.LONGEST
+    while n < longest and pc < end:
         row = N.ROWS + n * COLUMNS
         length = decode_one(T, code, pc, min(pc + 15, end), 8, pc, tab, row)
         record = N.RECORDS + n * RECORD
