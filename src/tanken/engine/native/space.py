@@ -113,7 +113,12 @@ class DirectSpace(AddressSpace):
         for number in self.code_pages.intersection(range(first, last + 1)) if last - first < 64 else [n for n in self.code_pages if first <= n <= last]:
             self._stale(number)
         start, end = first << SHIFT, (last + 1) << SHIFT
-        locked = any(not self._maps[at].prot & WRITE for at in self._overlapping(start, end))
+        maps = [self._maps[at] for at in self._overlapping(start, end)]
+        locked = any(not mapping.prot & WRITE for mapping in maps)
+        for mapping in maps:  # code that is taken from there without asking
+            if mapping.prot & EXEC and not mapping.prot & WRITE:
+                for number in range(max(first, mapping.start >> SHIFT), min(last, mapping.end - 1 >> SHIFT) + 1):
+                    self._stale(number)
         if locked:
             self._rights(start, end, H.PROT_READ | H.PROT_WRITE)
         self._bytes[address : address + size] = data
