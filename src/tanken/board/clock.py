@@ -78,6 +78,12 @@ class Clock:
         """The time stamp counter."""
         return self.tsc_at(self.now())
 
+    def tsc_after(self, instructions: int) -> int:
+        """The counter when so many more will have been executed; in mode "real" what it is now."""
+        if self.mode == "real":
+            return self.tsc()
+        return self.tsc_at(self._skipped + (self.executed + instructions) * SECOND // self.rate)
+
     def tsc_at(self, moment: int) -> int:
         return self.tsc_base + moment * self.tsc_hz // SECOND & 0xFFFF_FFFF_FFFF_FFFF
 

@@ -17,8 +17,11 @@ class Vcpu(Protocol):
     """One virtual processor."""
 
     kind: str
-    executed: int  # instructions since the beginning where they are counted, else 0
     cr8: int  # the task priority
+
+    @property
+    def executed(self) -> int:
+        """Instructions since the beginning where they are counted, else 0."""
 
     def run(self, nanoseconds: int | None = None) -> FinalExit:
         """Enter the guest until something happens, or for about that long (Kicked)."""

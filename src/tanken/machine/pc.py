@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tanken.base.errors import InputError, UnsupportedError, UsageError
+from tanken.base.errors import InputError, UsageError
 from tanken.board.bus import Bus, Window
 from tanken.board.clock import Clock
 from tanken.board.device import Device
@@ -202,23 +202,22 @@ class Pc(Loop):
         return vcpu
 
     def _own(self) -> Vcpu:
-        from importlib import import_module
-        from importlib.util import find_spec
+        from tanken.hypervisor.own import vcpu
 
-        if find_spec("tanken.hypervisor.own") is None:
-            raise UnsupportedError("this version's own processor runs programs, not yet systems", wanted="--cpu kvm")
-        vcpu: Vcpu = import_module("tanken.hypervisor.own").vcpu(self.memory, self.clock)
-        return vcpu
+        made = vcpu(self.memory, self.clock)
+        if self.description.coalesce:
+            for address, size, port in self.posted():
+                made.zones.add(address, size, port)
+            self.slack = SLACK
+        return made
 
 
 def automatic(description: Description) -> str:
     """KVM where it runs systems natively; where it emulates them, only for the guest that comes with tanken; else our own processor."""
-    from importlib.util import find_spec
-
     from tanken.hypervisor.kvm.probe import runs_natively
     from tanken.hypervisor.kvm.system import missing
 
-    if description.clock == "real" and missing() is None and (not description.kernel or runs_natively() or find_spec("tanken.hypervisor.own") is None):
+    if description.clock == "real" and missing() is None and (not description.kernel or runs_natively()):
         return "kvm"
     return "own"
 

@@ -75,6 +75,9 @@ long32:
         mov     ss, eax
         mov     rsp, offset stack_top
         cld
+        mov     rax, cr4                /* OSFXSR, OSXMMEXCPT: SSE may be used */
+        or      eax, 0x600
+        mov     cr4, rax
         call    serial_start
         mov     rsi, offset banner
         call    puts

@@ -1,0 +1,314 @@
+"""The vcpu on our own processor: the engine's exits become those of `exits`, device accesses through `mmio.Emulation`.
+
+The engine ends its run before an access to where no memory is (`Outside`): that is what VT-x calls an EPT violation. With a clock of instructions
+the vcpu stops exactly when a timer is due, so that a run repeats; with the real clock it looks at the time between slices.
+"""
+
+from __future__ import annotations
+
+import platform
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from tanken.base import native as gate
+from tanken.base.errors import InternalError
+from tanken.board.clock import Clock
+from tanken.board.memory import Memory
+from tanken.engine.paged import PagedMemory
+from tanken.engine.system import SystemInterpreter
+from tanken.hypervisor import exits as E
+from tanken.hypervisor.coalescing import Zones
+from tanken.hypervisor.mmio import Done, Emulation, Raised, physical_of
+from tanken.isa.architecture import Budget, Fault, Halt, Outside
+from tanken.isa.x86.system import state as S
+from tanken.isa.x86.system.core import NMI, Core, MsrAccess, PortAccess, Shutdown
+from tanken.isa.x86.system.events import interrupt
+from tanken.isa.x86.system.ports import complete
+from tanken.isa.x86.system.processor import SystemProcessor
+from tanken.isa.x86.system.state import SystemState
+
+GP = 13
+SLICE = 5_000_000  # nanoseconds between looks at the real clock
+MOST_NATIVE, MOST_SLOW = 2_000_000, 10_000  # instructions between looks at whether somebody kicked
+FIRST_SLICE = 2_000  # instructions, before the speed is known
+UNITS = ("regs", "segments", "xmm", "upper", "st", "bases", "limits", "rights", "dr")
+
+
+class OwnVcpu:
+    """One processor on `memory`, timed by `clock`. `raw` is the last exit as VT-x would tell it, where it was one that needed understanding."""
+
+    kind = "own"
+
+    def __init__(self, memory: Memory, clock: Clock, native: bool = False) -> None:
+        self.clock = clock
+        self.physical = physical_of(memory)
+        self.state = SystemState()
+        self.processor = SystemProcessor(self.state)
+        self.core = Core(self.state, PagedMemory(self.physical, self.processor), self._ticks)
+        self.core.cpuid = self._cpuid
+        self.engine: Any = native_engine(self.core, self.processor) if native else SystemInterpreter(self.core, self.processor)
+        self._most = MOST_NATIVE if native else MOST_SLOW
+        self.zones = Zones()
+        self.assisted: Counter[str] = Counter()  # instructions that touched a device
+        self.raw: E.RawExit | None = None
+        self._vector: int | None = None
+        self._nmi = False
+        self._kicked = threading.Event()
+        self._port: PortAccess | None = None
+        self._msr: MsrAccess | None = None
+        self._emulation: Emulation | None = None
+        self._value: int | None = 0
+        self._speed = FIRST_SLICE / SLICE  # instructions a nanosecond
+
+    @property
+    def executed(self) -> int:
+        return int(self.engine.executed)
+
+    def _ticks(self) -> int:
+        """The time stamp counter in the middle of a run."""
+        return self.clock.tsc_after(self.executed - self.clock.executed)
+
+    def _cpuid(self, leaf: int, subleaf: int) -> tuple[int, int, int, int]:
+        """As the processor's own, with the frequencies of the clock: TSC and crystal (15h), megahertz (16h), the APIC's timer (40000010h)."""
+        crystal = 25_000_000
+        if leaf == 0:
+            return (0x16, *self.processor.cpuid(0, 0)[1:])
+        if leaf == 0x15:
+            return crystal, self.clock.tsc_hz, crystal, 0
+        if leaf == 0x16:
+            megahertz = self.clock.tsc_hz // 1_000_000
+            return megahertz, megahertz, 100, 0
+        a, b, c, d = self.processor.cpuid(leaf, subleaf)
+        if leaf == 1:
+            c |= 1 << 24  # the APIC's TSC deadline
+        return a, b, c, d
+
+    # -- running
+
+    def run(self, nanoseconds: int | None = None) -> E.FinalExit:
+        """Enter the guest until something happens, or for about that long."""
+        self.raw = None
+        ended = self._complete()
+        if ended is not None:
+            return ended
+        ended = self._deliver()
+        if ended is not None:
+            return ended
+        end = None if nanoseconds is None else self.clock.now() + nanoseconds
+        while True:
+            if self.state.window and self.can_inject():
+                return E.InterruptWindow()
+            if self._kicked.is_set():
+                self._kicked.clear()
+                return E.Kicked()
+            before = self.executed
+            began = time.perf_counter_ns()
+            exit = self.engine.run(self._budget(end))
+            if not isinstance(exit, Budget):
+                result = self._understand(exit)
+                if result is not None:
+                    return result
+            elif self.clock.mode == "instructions":
+                if end is not None and self.clock.instructions_until(end) <= self.executed - self.clock.executed:
+                    return E.Kicked()
+            else:
+                ran = self.executed - before
+                if ran >= FIRST_SLICE:
+                    self._speed = ran / max(time.perf_counter_ns() - began, 1)
+                if end is not None and self.clock.now() >= end:
+                    return E.Kicked()
+
+    def _budget(self, end: int | None) -> int:
+        """Instructions of the next slice."""
+        if self.state.window:
+            return 1  # until interrupts are let in, which may be the next instruction
+        if self.clock.mode == "instructions":
+            done = self.executed - self.clock.executed
+            return self._most if end is None else min(max(1, self.clock.instructions_until(end) - done), self._most)
+        left = SLICE if end is None else min(max(end - self.clock.now(), 0), SLICE)
+        return max(1, int(left * self._speed), FIRST_SLICE if left > SLICE // 50 else 1)
+
+    def _understand(self, exit: Any) -> E.FinalExit | None:
+        """The final exit; None to go on."""
+        if isinstance(exit, Outside):
+            self.raw = E.EptViolation(exit.physical, exit.linear, exit.access)
+            self._emulation = Emulation(self.state.copy(), self.physical, self._ticks, self._cpuid)
+            return self._emulate()
+        if isinstance(exit, PortAccess):
+            self.raw = E.IoInstruction(exit.port, exit.size, not exit.is_in, exit.string, exit.repeated, self._count(exit))
+            if not exit.is_in and self.zones.take(E.PortIo(exit.port, exit.size, True, exit.value)):
+                complete(self.state, self.core.memory, exit, 0)
+                self.engine.executed += 1
+                return self._full()
+            self._port = exit
+            return E.PortIo(exit.port, exit.size, not exit.is_in, 0 if exit.is_in else exit.value)
+        if isinstance(exit, MsrAccess):
+            self._msr = exit
+            return E.MsrRead(exit.number) if exit.value is None else E.MsrWrite(exit.number, exit.value)
+        if isinstance(exit, Halt):
+            return exit
+        if isinstance(exit, Shutdown):
+            return E.TripleFault()
+        raise InternalError(f"the engine ends by {exit}", wanted="an exit that a whole processor has")
+
+    def _count(self, access: PortAccess) -> int:
+        return self.state.regs[1] & (1 << 8 * access.address_size) - 1 if access.repeated else 1
+
+    def _full(self) -> E.FinalExit | None:
+        return E.Kicked() if self.zones.is_full else None
+
+    def _emulate(self) -> E.FinalExit | None:
+        """Take the instruction that touches a device further."""
+        emulation = self._emulation
+        assert emulation is not None
+        while True:
+            result = emulation.run()
+            if not isinstance(result, E.Mmio) or not result.write or not self.zones.take(result):
+                break
+        if isinstance(result, Done | Raised):
+            self._emulation = None
+            self.assisted[result.mnemonic] += 1
+            self._adopt(emulation.state, emulation.flushed)
+            self.engine.executed += 1
+            if isinstance(result, Raised):
+                return self._shut(self.processor.raised(self.core, result.fault))
+            return Halt() if result.halted else self._full()
+        if isinstance(result, E.EmulationFailure):
+            self._emulation = None
+            return self._shut(self.processor.raised(self.core, Fault(6, None, self.state.rip, result.why)))
+        return result
+
+    @staticmethod
+    def _shut(ended: Shutdown | None) -> E.FinalExit | None:
+        return None if ended is None else E.TripleFault()
+
+    def _adopt(self, state: SystemState, flushed: bool = True) -> None:
+        """Make the processor's state that of `state`: the engine holds the object itself, so it is filled."""
+        for name in SystemState.ALL:
+            value = getattr(state, name)
+            if name in UNITS:
+                mine = getattr(self.state, name)  # the engine's own, perhaps a view of native memory
+                for n, item in enumerate(value):
+                    mine[n] = item
+            else:
+                setattr(self.state, name, value)
+        if flushed:
+            self.core.memory.flush()
+        self.core.memory.changed()
+
+    def _complete(self) -> E.FinalExit | None:
+        """End what the last exit began; an exit where the instruction makes another."""
+        value, self._value = self._value, 0
+        if self._emulation is not None:
+            self._emulation.answer(value)
+            return self._emulate()
+        if self._port is not None:
+            access, self._port = self._port, None
+            complete(self.state, self.core.memory, access, value or 0)
+            self.engine.executed += 1
+        elif self._msr is not None:
+            asked, self._msr = self._msr, None
+            self.engine.executed += 1
+            if value is None:
+                return self._shut(self.processor.raised(self.core, Fault(GP, 0, self.state.rip, f"MSR {asked.number:#x}")))
+            if asked.value is None:
+                self.state.regs[0], self.state.regs[2] = value & 0xFFFF_FFFF, value >> 32
+            self.state.rip = asked.following
+        return None
+
+    def _deliver(self) -> E.FinalExit | None:
+        """What was injected."""
+        vector, self._vector = self._vector, None
+        if vector is not None:
+            return self._shut(interrupt(self.core, vector))
+        if self._nmi and not self.state.nmi_blocked:
+            self._nmi = False
+            return self._shut(interrupt(self.core, NMI))
+        return None
+
+    def answer(self, value: int | None) -> None:
+        """The value of the read that the last exit was; None for #GP of an MSR access."""
+        self._value = value
+
+    def flush(self) -> None:
+        """Complete the last exit's access without running the guest on; an instruction that touches devices more than once is not begun."""
+        if self._emulation is None:
+            self._complete()
+
+    def drain(self) -> Iterator[E.Mmio | E.PortIo]:
+        """Writes that waited."""
+        return self.zones.drain()
+
+    # -- state
+
+    def get_state(self) -> SystemState:
+        self.flush()
+        return self.state.copy()
+
+    def set_state(self, state: SystemState) -> None:
+        self._emulation = self._port = self._msr = None
+        self._adopt(state)
+
+    @property
+    def cr8(self) -> int:
+        return self.state.cr8
+
+    @cr8.setter
+    def cr8(self, value: int) -> None:
+        self.state.cr8 = value
+
+    # -- interrupts
+
+    def can_inject(self) -> bool:
+        """IF is set, and the instruction behind STI or MOV SS has run."""
+        state = self.state
+        waits = self._emulation is not None or self._vector is not None
+        return bool(state.system_flags & S.IF) and state.shadow != state.rip and not waits
+
+    def inject(self, vector: int) -> None:
+        self._vector = vector
+
+    def inject_nmi(self) -> None:
+        self._nmi = True
+
+    def request_window(self, wanted: bool) -> None:
+        self.state.window = int(wanted)
+
+    def kick(self) -> None:
+        self._kicked.set()
+
+    def close(self) -> None:
+        """Keep what was compiled for the next run."""
+        self.engine.save()
+
+
+def native_is_possible() -> bool:
+    """Whether this host can run native code, and may (TANKEN_NATIVE)."""
+    return gate.available() and platform.machine() == "x86_64" and platform.system() == "Linux"
+
+
+@cache
+def _store() -> Any:
+    """What all native engines of this host process share."""
+    from tanken.engine.native.system import SystemStore
+    from tanken.isa.x86.native.system import SystemX86
+
+    return SystemStore(SystemX86())
+
+
+def native_engine(core: Core, processor: SystemProcessor) -> Any:
+    """The native engine on this processor."""
+    from tanken.engine.native.system import SystemNative
+
+    return SystemNative(core, processor, _store().target, _store())
+
+
+def vcpu(memory: Memory, clock: Clock) -> OwnVcpu:
+    """Our own processor for a machine, by native code where this host can."""
+    return OwnVcpu(memory, clock, native_is_possible())
+
+
