@@ -81,16 +81,26 @@ class Probe:
         self.asked.add(mine)
         self.send(bytes((IAC, *mine)))
 
+    def fence(self, marks: bool, quiet: float | None = None) -> list[Event]:
+        """All that comes in answer to what was sent: up to the answer to a timing mark behind it (RFC 860), where the server gives one (`marks`).
+
+        A slow server, or a slow way, does not look like silence then.
+        """
+        if not marks:
+            return self.hear(quiet)
+        self.verb((DO, c.TIMING_MARK))
+        return self.hear(LIMIT, until=marked)
+
     def alive(self) -> bool:
         """Whether the server still answers a timing mark, or at least keeps the connection."""
         self.verb((DO, c.TIMING_MARK))
-        self.hear(until=lambda tokens: any(isinstance(t, Negotiation) and t.option == c.TIMING_MARK for t in tokens))
+        self.hear(until=marked)
         return not self.closed
 
-    def ask(self, verb: int, option: int) -> list[int]:
+    def ask(self, verb: int, option: int, marks: bool = False) -> list[int]:
         """The verbs about `option` that come back."""
         self.verb((verb, option))
-        return [token.verb for token in self.hear() if isinstance(token, Negotiation) and token.option == option]
+        return [token.verb for token in self.fence(marks) if isinstance(token, Negotiation) and token.option == option]
 
     def close(self) -> None:
         self.sock.close()
@@ -100,3 +110,8 @@ class Probe:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def marked(tokens: list[Event]) -> bool:
+    """Whether a timing mark was answered."""
+    return any(isinstance(token, Negotiation) and token.option == c.TIMING_MARK for token in tokens)
