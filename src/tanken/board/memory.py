@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 from bisect import bisect_right
+from collections.abc import Callable
 
 from tanken.base.errors import InternalError, UsageError
 from tanken.board.bus import Bus
@@ -45,6 +46,7 @@ class Memory:
         self.bus = bus or Bus("mmio", 52)
         self.regions: list[Region] = []
         self._bases: list[int] = []
+        self.on_write: list[Callable[[int, int], None]] = []  # told address and length of what `write` changed
 
     def add(self, region: Region) -> Region:
         """Raises UsageError where another region or a device is."""
@@ -87,6 +89,7 @@ class Memory:
 
     def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
         """Put bytes into RAM or ROM; raises InternalError where there is none."""
+        start, whole = address, len(data)
         while len(data):
             region = self.find(address)
             if region is None:
@@ -94,6 +97,8 @@ class Memory:
             length = min(len(data), region.end - address)
             region.bytes[address - region.base : address - region.base + length] = bytes(data[:length])
             address, data = address + length, data[length:]
+        for told in self.on_write:
+            told(start, whole)
 
     def holds(self, address: int, size: int, write: bool = False) -> bool:
         """Whether all of it is RAM (or, for reading, ROM)."""

@@ -46,6 +46,7 @@ class OwnVcpu:
     def __init__(self, memory: Memory, clock: Clock, native: bool = False) -> None:
         self.clock = clock
         self.physical = physical_of(memory)
+        memory.on_write.append(self.physical.written)
         self.state = SystemState()
         self.processor = SystemProcessor(self.state)
         self.core = Core(self.state, PagedMemory(self.physical, self.processor), self._ticks)
