@@ -15,9 +15,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from tanken.telnet import codes as c
 from tanken.telnet import profile as profiles
-from tanken.telnet.conversation import Conversation, Found, SessionError, compiled, encoded, reason_of
+from tanken.telnet.conversation import Conversation, Found, SessionError, Speaker, compiled, encoded, reason_of
 from tanken.telnet.events import Event
 from tanken.telnet.machine import Machine
 from tanken.telnet.profile import Profile
@@ -27,7 +26,7 @@ from tanken.telnet.stream import LINGER, PATIENCE, PATIENCE_AUTO
 PIECE = 1 << 18
 
 
-class Session:
+class Session(Speaker):
     """One session on a connected socket; `with` closes it. Times are in seconds, None waits for ever."""
 
     def __init__(self, sock: socket.socket, profile: Profile, hook: Callable[[Event], None] | None = None) -> None:
@@ -148,14 +147,6 @@ class Session:
         if self.talk.ended:
             raise self.talk.lost("an open session")
         self.machine.send(encoded(data))
-        self.flush()
-
-    def command(self, name: str) -> None:
-        """Sends a command by its name; "SYNCH" is a data mark as urgent data."""
-        if name.upper() == "SYNCH":
-            self.machine.synch()
-        else:
-            self.machine.command(c.COMMANDS.number(name))
         self.flush()
 
     def close(self) -> None:

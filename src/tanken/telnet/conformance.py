@@ -183,7 +183,9 @@ class Examination:
             yield Finding("rules", "a request to switch off is obeyed", self._verdict(off[:1] == [WONT]), f"DONT {name}", "RFC 854, General considerations")
             probe.asked.discard((DO, on))
             back = probe.ask(DO, on, self.marks)
-            yield Finding("rules", "an option can be asked for again", self._verdict(len(back) == 1), f"DO {name}", "RFC 854, General considerations")
+            itself = off[1:] == [WILL]  # the server asked for it again at once, and our DO was its answer
+            detail = f"DO {name}" + (", after the server's own WILL" if itself else "")
+            yield Finding("rules", "an option can be asked for again", self._verdict(itself or len(back) == 1), detail, "RFC 854, General considerations")
             self._keep(probe)
 
     def _commands(self) -> Iterator[Finding]:

@@ -187,3 +187,41 @@ class Conversation:
         """The error for what did not come in time, with the last octets that did."""
         tail = b"".join(self._chunks)[-60:]
         return SessionError(f"nothing after {seconds:g} s; the last octets are {tail!r}", wanted=wanted)
+
+
+class Speaker:
+    """What a program says besides data; asyncio and blocking sessions share it."""
+
+    machine: Machine
+
+    def flush(self) -> None:
+        """Puts on the wire what was said to the machine."""
+        raise NotImplementedError
+
+    def command(self, name: str) -> None:
+        """Sends a command by its name: "AYT", "IP", "BRK"; "SYNCH" is a data mark as urgent data."""
+        if name.upper() == "SYNCH":
+            self.machine.synch()
+        else:
+            self.machine.command(c.COMMANDS.number(name))
+        self.flush()
+
+    def want(self, option: str, side: str, on: bool = True) -> None:
+        """Asks for an option by its name, at "us" or "him"."""
+        self.machine.want(c.OPTIONS.number(option), side, on)
+        self.flush()
+
+    def suboption(self, option: str, payload: bytes) -> None:
+        """Sends a sub-negotiation, such as GMCP's."""
+        self.machine.suboption(c.OPTIONS.number(option), payload)
+        self.flush()
+
+    def serial(self, name: str, value: int) -> None:
+        """Asks the access server for a setting of its serial port, such as ("SET-BAUDRATE", 9600); COM-PORT must be in effect (RFC 2217)."""
+        self.machine.serial(name, value)
+        self.flush()
+
+    def resize(self, width: int, height: int) -> None:
+        """Our window has another size."""
+        self.machine.resize(width, height)
+        self.flush()

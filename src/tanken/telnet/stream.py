@@ -15,9 +15,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from tanken.telnet import codes as c
 from tanken.telnet import profile as profiles
-from tanken.telnet.conversation import HIGH, LOW, Conversation, Found, SessionError, compiled, encoded, reason_of
+from tanken.telnet.conversation import HIGH, LOW, Conversation, Found, SessionError, Speaker, compiled, encoded, reason_of
 from tanken.telnet.events import Event
 from tanken.telnet.machine import Machine
 from tanken.telnet.profile import Profile
@@ -29,7 +28,7 @@ STALLED = 30.0  # seconds in which it has to take at least something of what we 
 Tap = Callable[[bytes, bool], None]
 
 
-class Session(asyncio.Protocol):
+class Session(Speaker, asyncio.Protocol):
     """One session; `async with` closes it."""
 
     def __init__(
@@ -288,29 +287,6 @@ class Session(asyncio.Protocol):
         self.flush()
         if self._drain is not None:
             await self._drain
-
-    def command(self, name: str) -> None:
-        """Sends a command by its name: "AYT", "IP", "BRK"; "SYNCH" is a data mark as urgent data."""
-        if name.upper() == "SYNCH":
-            self.machine.synch()
-        else:
-            self.machine.command(c.COMMANDS.number(name))
-        self.flush()
-
-    def want(self, option: str, side: str, on: bool = True) -> None:
-        """Asks for an option by its name, at "us" or "him"."""
-        self.machine.want(c.OPTIONS.number(option), side, on)
-        self.flush()
-
-    def suboption(self, option: str, payload: bytes) -> None:
-        """Sends a sub-negotiation, such as GMCP's."""
-        self.machine.suboption(c.OPTIONS.number(option), payload)
-        self.flush()
-
-    def resize(self, width: int, height: int) -> None:
-        """Our window has another size."""
-        self.machine.resize(width, height)
-        self.flush()
 
     async def learn(self, seconds: float = 1.0) -> None:
         """Waits a moment for the other side's terminal type and window size, if it agreed to tell them."""

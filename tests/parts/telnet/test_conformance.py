@@ -5,12 +5,14 @@ RFC 854, 1123, 1143; what each test asks stands in `tanken.telnet.conformance`.
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 from tests.parts.cli.command import tanken_command
-from tests.parts.telnet.peers import OurServer, find, inetd
+from tests.parts.telnet.peers import OurServer, find, inetd, rsa_certificate
 
 from tanken import telnet
 from tanken.base.errors import UsageError
@@ -47,6 +49,18 @@ def test_inetutils_telnetd() -> None:
     assert report.broken == 0 and names["AYT is answered"] == "kept" and names["STATUS tells the truth"] == "kept"
     assert names["AUTHENTICATION"] == "offered" and names["ENCRYPT"] == "offered" and names["TLS"] == "absent" and names["clear text"] == "accepted"
     assert names["CVE-2011-4862"] == names["CVE-2026-32746"] == "surface"
+
+
+def test_netkit_telnetd_ssl(tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl on this machine")
+    certificate, login = rsa_certificate(tmp_path), tmp_path / "login"
+    login.write_text("#!/bin/sh\nexec /bin/sh\n")
+    login.chmod(0o755)
+    command = (find("in.telnetd"), "-h", "-N", "-L", str(login), "-z", f"cert={certificate}", "-z", f"key={certificate}")
+    report = Examination(("127.0.0.1", inetd(*command))).run()
+    names = verdicts(report)
+    assert report.broken == 0 and names["TLS"] == names["AUTHENTICATION"] == "offered" and names["CVE-2011-4862"] == "absent"
 
 
 class Rude:

@@ -257,7 +257,7 @@ def set_over(port: int, near: int) -> telnet.blocking.Session:
             raise AssertionError(modes)
         process.communicate()
     session = telnet.blocking.connect("127.0.0.1", port)
-    session.machine.want(c.COM_PORT, "us")
+    session.want("COM-PORT", "us")
     return session
 
 
@@ -266,8 +266,7 @@ def answers(session: telnet.blocking.Session, wanted: dict[str, int]) -> bool:
     settings = session.machine.handler(c.COM_PORT)
     assert isinstance(settings, SerialPort)
     for name, value in wanted.items():
-        session.machine.serial(name, value)
-    session.flush()
+        session.serial(name, value)
     for _ in range(50):
         session.read_available()
         if all(settings.settings.get(name) == value for name, value in wanted.items()):
@@ -300,8 +299,7 @@ def test_sredird(serial_port: tuple[int, int, str], tmp_path: Path) -> None:
     with set_over(inetd(find("sredird"), "0", name, str(tmp_path / "lock")), near) as session:
         assert os.read(far, 100) == b"AT\r\n"
         assert answers(session, {"SET-STOPSIZE": 2, "SET-CONTROL": 1})  # it tells what the terminal made of it: no parity there
-        session.machine.serial("SET-BAUDRATE", 9600)
-        session.flush()
+        session.serial("SET-BAUDRATE", 9600)
         os.write(far, b"OK\r\n")
         session.read_until("OK\r\n", timeout=10)
         assert any("SET-BAUDRATE of 8 octets" in text for text in session.talk.warnings)
