@@ -53,6 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     connect.add_argument("--certificate", metavar="FILE", help="our own certificate and key, in PEM")
     connect.add_argument("--serial", metavar="SETTING", default="", help="set the serial port behind the host: 9600,8N1,xon (RFC 2217)")
     connect.add_argument("--record", metavar="FILE", help="write the session down: octets of the wire in FILE.pcap, else the screen as an asciicast")
+    connect.add_argument("--key-log", metavar="FILE", help="add the session key of the authentication to FILE, for tanken show --key")
     connect.add_argument("--escape", metavar="CHAR", default="^]", help="escape character, such as ^] or ^A; none")
     connect.add_argument("--send-env", metavar="NAMES", default=",".join(TOLD_ENVIRON), help="variables that the server may ask for (default: %(default)s)")
     connect.add_argument("--timeout", metavar="S", type=float, default=20.0, help="seconds for the connection and its security (default: 20)")
@@ -148,6 +149,15 @@ def client_profile(options: argparse.Namespace) -> Profile:
     )  # fmt: skip
 
 
+def log_key(path: str, key: bytes) -> None:
+    """Adds a line to a file for the owner alone. Raises InputError."""
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w", encoding="ascii") as file:
+            file.write(key.hex() + "\n")
+    except OSError as error:
+        raise InputError(error.strerror or str(error), where=path, wanted="a file that can be written") from error
+
+
 def _connect(options: argparse.Namespace) -> int:
     from tanken.telnet import source_route, stream
     from tanken.telnet.events import Event, Tls
@@ -180,6 +190,8 @@ def _connect(options: argparse.Namespace) -> int:
                 raise InputError(session_error[0], wanted=f"--pin {pin}")
             if not profile.user and session.machine.tls is not None and profile.tls is not None and profile.tls.verify_mode == ssl.CERT_NONE and not pin:
                 client.say("warning: the server's certificate was not verified (--encrypt required, --ca or --pin do that)")
+            if options.key_log and session.machine.session_key:
+                log_key(options.key_log, session.machine.session_key)
             return await client.run(session)
 
     try:

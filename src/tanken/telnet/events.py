@@ -5,6 +5,7 @@ Each names itself in one line (`text`), in the terms of the RFCs that define wha
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -210,3 +211,7 @@ def merged(events: list[Event]) -> list[Event]:
     if run:
         result.append(Data(b"".join(run)))
     return result
+
+def octets_of(events: Iterable[Event]) -> bytes:
+    """All data among the events."""
+    return b"".join(event.data for event in events if isinstance(event, Data))

@@ -25,6 +25,7 @@ class Incoming:
         self.cipher: Feedback | None = None
         self.rest = b""  # what follows `stop_from_here`
         self.stopped = False
+        self.failed = False  # the compressed octets made no sense, and nothing behind them can
         self._inflate: zlib._Decompress | None = None
         self._head = b""
         self._switch: Callable[[], None] | None = None
@@ -107,7 +108,7 @@ class Incoming:
             except zlib.error as error:
                 self._inflate = None
                 yield Violation("compression", str(error), "MCCP; RFC 1950")
-                self.stopped = True
+                self.stopped = self.failed = True
                 return b""
             data = inflate.unconsumed_tail
             for token in self.parser.feed(clear):

@@ -10,7 +10,7 @@ sends is kept back until the last, or sent in clear where the profile allows it 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from tanken.base.errors import UsageError
 from tanken.telnet import authentication, encryption, linemode, suboptions  # noqa: F401  (they add their handlers)
@@ -24,6 +24,8 @@ from tanken.telnet.profile import Profile
 from tanken.telnet.qmethod import Outcome, Side, State
 from tanken.telnet.security import PHASES, Security
 from tanken.telnet.tls import TlsLayer
+
+COMPRESSION = (c.MCCP2, c.MCCP3)
 
 
 class Machine:
@@ -220,9 +222,13 @@ class Machine:
     def opened(self) -> None:
         """Security is settled: asks for the profile's options, and sends what was kept back."""
         for option in self.profile.ask_us:
-            self.want(option, "us")
+            if option not in COMPRESSION:
+                self.want(option, "us")
         for option in self.profile.ask_him:
             self.want(option, "him")
+        for option in COMPRESSION:  # last: telnetlib3 5 sends answers to what stands behind them in clear, behind the mark that it compresses
+            if option in self.profile.ask_us:
+                self.want(option, "us")
         self.tell(Ready(self.secure, self.user))
         held, self._held = self._held, []
         for data in held:
@@ -263,19 +269,16 @@ class Machine:
         self._handlers.clear()
 
     def _feed(self, data: bytes) -> None:
-        if self.incoming.stopped and self.tls is None:
-            self.close("compression failed")
-            return
-        inflated = 0
         for token in self._tokens(data):
             if isinstance(token, Data):
-                inflated += len(token.data)
                 self._data(token)
             else:
                 self._token(token)
             if self.closed:
                 return
-        if self.incoming.stopped and self.tls is None:
+        if self.incoming.failed:
+            self.close("compression failed")
+        elif self.incoming.stopped and self.tls is None:
             rest, self.incoming.rest = self.incoming.rest, b""
             self._tls_begins(rest)
 
@@ -392,8 +395,3 @@ def connect_machines(one: Machine, other: Machine, rounds: int = 100) -> tuple[l
         events[1].extend(other.receive(first))
         events[0].extend(one.receive(second))
     return events
-
-
-def octets_of(events: Iterable[Event]) -> bytes:
-    """All data among the events."""
-    return b"".join(event.data for event in events if isinstance(event, Data))

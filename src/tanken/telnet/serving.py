@@ -6,6 +6,7 @@ RFC 854 over asyncio's transports; the session itself stands in `stream`.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -115,7 +116,10 @@ async def serve(
 
 def check_exposure(host: str, profile: Profile) -> None:
     """Raises UsageError when a server would be open to others without authentication."""
-    loopback = host == "localhost" or host.startswith("127.") or host == "::1"
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
     by_certificate = profile.tls is not None and profile.tls.verify_mode == ssl.CERT_REQUIRED and profile.secure == "required"
     if not loopback and not profile.authenticates and not by_certificate:
         raise UsageError(f"a server on {host or 'all addresses'} without authentication", wanted="127.0.0.1, or users, a key table, or certificates of clients",

@@ -227,3 +227,14 @@ def test_a_program_of_our_own_kernel_behind_a_port() -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_recorded_session_is_decrypted_with_its_logged_key(users: int, tmp_path: Path) -> None:
+    pcap, keys = tmp_path / "session.pcap", tmp_path / "keys"
+    result = connect(users, "--user", "amy", "--means", "encrypt", "--encrypt", "required", "--record", str(pcap), "--key-log", str(keys), stdin=b"over the wire\n")
+    assert result.returncode == 0 and b"over the wire" in result.stdout
+    assert keys.stat().st_mode & 0o777 == 0o600
+    key = keys.read_text().split()
+    assert len(key) == 1 and b"over the wire" not in tanken_command("show", str(pcap)).stdout
+    shown = tanken_command("show", str(pcap), "--key", key[0])
+    assert b'C>S "over the wire' in shown.stdout and b"0 protocol errors" in shown.stdout

@@ -15,9 +15,9 @@ from tests.parts.telnet import fuzz
 from tanken.telnet import codes as c
 from tanken.telnet import profile, suboptions
 from tanken.telnet.codes import DO, DONT, IAC, WILL, WONT
-from tanken.telnet.events import Command, Data, Event, Option, Ready, Refused, Suboption, Synch, Violation, merged
+from tanken.telnet.events import Command, Data, Event, Option, Ready, Refused, Suboption, Synch, Violation, merged, octets_of
 from tanken.telnet.linemode import LineMode
-from tanken.telnet.machine import Machine, connect_machines, octets_of
+from tanken.telnet.machine import Machine, connect_machines
 from tanken.telnet.profile import Limits
 from tanken.telnet.qmethod import Side, State
 

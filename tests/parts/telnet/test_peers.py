@@ -126,6 +126,32 @@ def test_plink(server: OurServer) -> None:
     assert session.talk.terminal.lower() == "xterm" and session.talk.window == (80, 24)
 
 
+@pytest.fixture(scope="module")
+def compressing() -> OurServer:
+    return OurServer(lambda: profile.server(ask_us=(c.ECHO, c.SGA, c.BINARY, c.MCCP2, c.MCCP3)), greet)
+
+
+def test_libtelnet_client_compressed(compressing: OurServer) -> None:
+    drive([find("telnet-client"), "127.0.0.1", str(compressing.port)])
+    session = compressing.sessions.get(timeout=10)
+    assert ("MCCP2", "us") in agreed(list(session.talk.events)) and session.machine.outgoing.deflating
+
+
+def test_telnetlib3_client_compressed(compressing: OurServer) -> None:
+    async def main() -> bytes:
+        reader, writer = await telnetlib3.open_connection("127.0.0.1", compressing.port, encoding=False, connect_minwait=0.1)
+        await asyncio.wait_for(reader.readuntil(b"name: "), 10)
+        writer.write(b"amy\r\n")
+        text = await asyncio.wait_for(reader.readuntil(b"hello amy"), 10)
+        writer.close()
+        return bytes(text)
+
+    assert b"hello amy" in asyncio.run(main())
+    session = compressing.sessions.get(timeout=10)
+    assert {("MCCP2", "us"), ("MCCP3", "us"), ("TTYPE", "him")} <= agreed(list(session.talk.events))
+    assert session.machine.outgoing.deflating and session.machine.incoming.inflating and not session.talk.warnings
+
+
 def test_kermit_start_tls(server: OurServer, tmp_path: Path) -> None:
     """C-Kermit requires START_TLS; its ClientHello comes right behind FOLLOWS."""
     script = tmp_path / "script"

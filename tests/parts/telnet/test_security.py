@@ -14,8 +14,8 @@ from tests.parts.telnet.test_ciphers import STANFORD
 from tanken.base.errors import InputError
 from tanken.telnet import codes as c
 from tanken.telnet import encryption, profile, srp, tls
-from tanken.telnet.events import Authenticated, Closed, Data, Encryption, Event, Ready, Suboption, Tls, Violation, Warning
-from tanken.telnet.machine import Machine, connect_machines, octets_of
+from tanken.telnet.events import Authenticated, Closed, Data, Encryption, Event, Ready, Suboption, Tls, Violation, Warning, octets_of
+from tanken.telnet.machine import Machine, connect_machines
 
 AMY = srp.make_verifier("amy", "secret")
 USERS = {"amy": AMY}.get
