@@ -17,7 +17,7 @@ from tanken.base.errors import UsageError
 from tanken.telnet import profile as profiles
 from tanken.telnet.conversation import SessionError, reason_of
 from tanken.telnet.profile import Profile
-from tanken.telnet.stream import Session
+from tanken.telnet.stream import LINGER, Session
 
 
 class Server:
@@ -90,7 +90,12 @@ class Server:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(session.closed() for session in self._sessions))
+        waiting = [asyncio.ensure_future(session.closed()) for session in self._sessions]
+        if waiting:
+            await asyncio.wait(waiting, timeout=2 * LINGER)
+            for session in list(self._sessions):
+                session.abort()  # one that takes nothing of what is left for it
+            await asyncio.gather(*waiting)
 
     async def __aenter__(self) -> Self:
         return self

@@ -181,6 +181,11 @@ class Session(Speaker, asyncio.Protocol):
         self._expire = asyncio.get_running_loop().call_later(STALLED if left else LINGER, self._linger, left)
         self._end_writing()
 
+    def abort(self) -> None:
+        """Ends the connection at once, whatever is left to send."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def _end_writing(self) -> None:
         transport = self._transport
         if transport is None or transport.is_closing():

@@ -315,6 +315,21 @@ def test_what_was_sent_last_arrives_although_not_all_was_read(blocking: bool) ->
     asyncio.run(main())
 
 
+def test_a_server_ends_although_a_client_takes_nothing() -> None:
+    async def flood(session: telnet.Session) -> None:
+        while True:
+            await session.write(bytes(1 << 16))
+
+    async def main() -> None:
+        server = await telnet.serve(flood)
+        with socket.create_connection(("127.0.0.1", server.port)) as sock:
+            await asyncio.to_thread(sock.recv, 100)
+            await asyncio.sleep(0.3)
+            await asyncio.wait_for(server.close(), 10)
+
+    asyncio.run(main())
+
+
 def test_a_server_that_is_full_says_so() -> None:
     async def main() -> None:
         async with await telnet.serve(echo, most=1) as server, telnet.connect("127.0.0.1", server.port) as first:
