@@ -52,6 +52,7 @@ class Generated:
     """As `Interpreter`, with the same exits; `lazy` are the places of one bit that are mostly written and seldom read."""
 
     slice = 200_000
+    exact = True  # always
 
     def __init__(self, state: Any, memory: AddressSpace, isa: Architecture, lazy: tuple[Place, ...] = ()) -> None:
         self.state, self.memory, self.isa, self.lazy = state, memory, isa, frozenset(lazy)

@@ -23,6 +23,7 @@ class Interpreter:
     """
 
     slice = 200_000
+    exact = True  # always
 
     def __init__(self, state: Any, memory: AddressSpace, isa: Architecture, counter: Place | None = None) -> None:
         self.state, self.memory, self.isa = state, memory, isa

@@ -31,6 +31,8 @@ class Engine(Protocol):
     executed: int
     slice: int  # instructions between two looks at the signals that came in: some milliseconds
 
+    exact: bool  # whether a budget is to be used up; a slice need not be
+
     def run(self, budget: int | None = None) -> Exit: ...
 
     def save(self) -> None:
@@ -127,6 +129,7 @@ class Process:
                 left = self.engine.slice if budget is None else min(self.engine.slice, budget - self.instructions)
                 if left <= 0:
                     return Budget(self.instructions) if not self.is_child else self._leave(Ended(124))
+                self.engine.exact = budget is not None
                 exit = self.engine.run(left)
                 if isinstance(exit, Syscall) and exit.kind == "syscall":
                     serve(self)

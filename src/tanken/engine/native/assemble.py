@@ -14,6 +14,7 @@ from typing import Any
 from tanken.engine.native.holes import Code, Relocation
 from tanken.engine.native.image import flat
 
+MARK = "site"  # of labels in a region: behind it stand the number of a site, a point, and a number of LLVM's
 REGISTER_HOLES = ("RG", "RV", "MG", "MV", "VG", "VV", "BG", "XG")
 SYMBOLS = "!90 = !{i64 0, i64 4096}\n" + "".join(f"@{name} = external dso_local global i8, !absolute_symbol !90\n" for name in REGISTER_HOLES)
 R_64, R_PC32, R_PLT32, R_32, R_32S = 1, 2, 4, 10, 11
@@ -195,6 +196,24 @@ def compile_image(texts: list[str], symbols: dict[str, str]) -> tuple[bytes, dic
     passes.getModulePassManager().run(whole, passes)
     image, offsets = flat(machine.emit_object(whole))
     return image, {name: offsets[symbol] for name, symbol in symbols.items()}
+
+
+def compile_region(text: str) -> tuple[bytes, int, list[tuple[int, str]], tuple[tuple[int, int], ...]]:
+    """A module's function `region`: its machine code with constants, which works at any address; where it begins; the jumps to the outside; marks."""
+    llvm = _binding()
+    module = llvm.parse_assembly(text)
+    module.verify()
+    features = llvm.get_host_cpu_features().flatten()
+    target = llvm.Target.from_default_triple()
+    machine = target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=2, reloc="pic", codemodel="small", jit=True)
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    passes = llvm.create_pass_builder(machine, options)
+    passes.getModulePassManager().run(module, passes)
+    outside: list[tuple[int, str]] = []
+    marks: list[tuple[int, str]] = []
+    image, offsets = flat(machine.emit_object(module), outside, marks)
+    numbers = sorted((at, int(name[len(MARK) :].split(".")[0])) for at, name in marks if name.startswith(MARK))
+    return image, offsets["region"], outside, tuple(numbers)
 
 
 def cut(data: bytes) -> dict[str, Code]:

@@ -11,7 +11,10 @@ import os
 import struct
 import weakref
 from array import array
+from bisect import bisect_right
+from collections.abc import Callable
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from tanken.base.errors import UnsupportedError
@@ -19,6 +22,7 @@ from tanken.engine.hooks import LEAVE, MOVED, NOWHERE, STOP, UNTIL, Hooks
 from tanken.engine.native import host as H
 from tanken.engine.native import places as P
 from tanken.engine.native.holes import Code
+from tanken.engine.native.hot import SLICE, Hot
 from tanken.engine.native.space import DirectSpace
 from tanken.engine.native.store import Store
 from tanken.engine.reference import Interpreter
@@ -39,6 +43,7 @@ class Native:
     """Runs `state` in `memory`; `executed` counts instructions since the beginning, each iteration of a repeated one as one."""
 
     slice = 20_000_000
+    exact = True
 
     def __init__(self, state: Any, memory: DirectSpace, target: Any, store: Store) -> None:
         self.state, self.memory, self.target, self.store = state, memory, target, store
@@ -74,6 +79,7 @@ class Native:
         self.block[N.CONSTANTS_AT : N.CONSTANTS_AT + len(constants)] = constants
         self._ranges_stale = True
         self._code = b""
+        self.hot = Hot(self)
         _engines.add(self)
 
     def __del__(self) -> None:
@@ -105,7 +111,7 @@ class Native:
                  "STRUCK": base + places[f"stub{N.STRUCK}"]}  # fmt: skip
         for name, code in codes.items():
             self._patch(places[name], code, known)
-        for reason in range(N.HELD + 1):
+        for reason in (*range(N.HELD + 1), N.REGION):
             self.tab[N.STUBS + reason] = places[f"stub{reason}"]
         self.tab[N.STUBS + N.CALL] = places["call"]
         self._resume = base + places[f"stub{N.DISPATCH}"]
@@ -125,6 +131,7 @@ class Native:
 
     def before_fork(self) -> None:
         """Keep the code as it is now: the parent goes on in the area that both share."""
+        self.hot.wait()
         self._code = bytes(self.area.bytes[: self.tab[self.N.AREA_AT]])
 
     def after_fork(self, child: bool) -> None:
@@ -140,6 +147,7 @@ class Native:
         from tanken.engine.native.hook_table import HookTable
 
         self.interpreter.attach(hooks)
+        self.hot.forget(0, 1 << 64)  # regions know no hooks
         self.table = HookTable(self, hooks)
 
     def hold_lock(self, held: bool) -> None:
@@ -199,6 +207,7 @@ class Native:
 
     def forget(self, start: int, end: int) -> None:
         """The code in [start, end) is to be translated anew."""
+        self.hot.forget(start, end)
         self._forget(self._tab_at, self.area.write_at, start, end)
         if self.table is not None and self.table.inside:
             self.table.hold(LEAVE)
@@ -230,15 +239,41 @@ class Native:
     def flush(self) -> None:
         """Begin the code area anew."""
         N = self.N
+        self.hot.flush()
         self.tab[N.AREA_AT] = self._first
         self.tab[N.SITE_COUNT] = self.tab[N.BLOCK_COUNT] = 0
         ctypes.memset(self._tab_at + 8 * N.BLOCKS, 0, 16 * N.BLOCK_SLOTS)
         ctypes.memset(self._block_at + P.JUMP_CACHE_AT, 0, 16 * P.JUMP_CACHE)
 
+    # -- for regions
+
+    def find_block(self, pc: int) -> int:
+        """The offset of the block at `pc` in the code area, -1 where there is none."""
+        return int(self.store.functions["find_block"](self._tab_at, pc))
+
+    def translated(self) -> Callable[[int], bool]:
+        """Whether an address is inside a block that was made."""
+        N = self.N
+        entries = self.tab[N.BLOCK_LIST : N.BLOCK_LIST + 4 * self.tab[N.BLOCK_COUNT]].tolist()
+        ranges = sorted(zip(entries[::4], entries[1::4], strict=True))
+        starts, ends = [start for start, _ in ranges], list(accumulate((end for _, end in ranges), max))
+        return lambda at: (index := bisect_right(starts, at)) > 0 and ends[index - 1] > at
+
+    def link(self, hole: int, target: int, at: int) -> int:
+        """Let the jump whose distance stands at `hole` lead to the block at `target`; `at` is the end of the code, the new one is returned."""
+        return int(self.store.functions["link"](self._tab_at, self.area.write_at, hole, target, at))
+
+    def add_region_site(self, at: int, head: int) -> None:
+        """Code from the offset `at` on is a region's."""
+        N, tab = self.N, self.tab
+        entry = N.SITES + tab[N.SITE_COUNT] * N.SITE_FIELDS
+        tab[entry], tab[entry + 1], tab[entry + 2], tab[entry + 3] = at, head, N.AT_REGION, 0
+        tab[N.SITE_COUNT] += 1
+
     # -- running
 
     def run(self, budget: int | None = None) -> Exit:
-        """Go on until an exit; at most `budget` instructions. The state is exact then."""
+        """Go on until an exit; at most `budget` instructions, or a few less where it need not be `exact`. The state is exact then."""
         H.handle_faults(self._handler)
         end = self.executed + (ENDLESS if budget is None else budget)
         if self.table is not None:
@@ -261,17 +296,23 @@ class Native:
         if self.table is not None:
             self.table.publish()
         self._left = left
+        now = left if self.table is not None else min(left, SLICE)
         try:
-            reason = self._run(self._block_at, self._resume, left, self.memory.host)
+            reason = self._run(self._block_at, self._resume, now, self.memory.host)
         except BaseException as raised:  # a hook's
             error, reason = raised, struct.unpack_from("<i", self.block, P.REASON_AT)[0]
-        rest = before = struct.unpack_from("<q", self.block, P.BUDGET_AT)[0]
+        before = struct.unpack_from("<q", self.block, P.BUDGET_AT)[0]
+        rest = before + left - now
         if reason <= N.LAST_NATIVE:
             self.executed += left - rest
             return self._needed()
+        if reason == N.REGION:
+            return self._region(left, rest)
         at = P.HOST_AT if reason != N.STRUCK else P.FAULT_HOST
         host = struct.unpack_from("<Q", self.block, at)[0] - (reason != N.STRUCK)
         self._look_up(self._tab_at, host)
+        if self.tab[N.FOUND + 2] == N.AT_REGION:
+            return self._region(left, struct.unpack_from("<q", self.block, P.REGION_BUDGET_AT)[0] + max(left - SLICE, 0), host)
         rest += self.tab[N.FOUND + 1]
         if reason == N.STRUCK:
             if struct.unpack_from("<I", self.block, P.KEEPS_BUDGET)[0]:
@@ -283,7 +324,29 @@ class Native:
         if self.table is not None:
             return self._unhooked(self.table, reason, rest, error)
         struct.pack_into("<Q", self.block, P.RIP_AT, self.tab[N.FOUND])
-        return self._interpreted(rest if reason == N.OUT_OF_BUDGET else 1)
+        if reason != N.OUT_OF_BUDGET:
+            return self._interpreted(1)
+        if left > SLICE:
+            self.hot.sample(self.tab[N.FOUND])
+            return None
+        return self._rest(rest)
+
+    def _region(self, left: int, rest: int, host: int | None = None) -> Exit | None:
+        """A region stopped: where its state is exact."""
+        pc, more, recipe = self.hot.site(host)
+        self.executed += left - rest - more
+        self.target.settle(self.block, recipe)
+        struct.pack_into("<Q", self.block, P.RIP_AT, pc)
+        if more:
+            return self._interpreted(1)
+        return None if left > SLICE else self._rest(rest)
+
+    def _rest(self, count: int) -> Exit | None:
+        """The budget ends in the middle of a block."""
+        if self.exact:
+            return self._interpreted(count)
+        self.target.pull(self.state, self.block)
+        return Budget(count)
 
     def _unhooked(self, table: HookTable, reason: int, rest: int, error: BaseException | None) -> Exit | None:
         """Guest code came out, with hooks: do what they asked for, else go on."""
@@ -369,6 +432,10 @@ class Native:
 
     def save(self) -> None:
         """Keep the stencils that were made for the next run."""
+        self.hot.wait()
+        if self.hot.made:
+            self.store.keep_regions(self.hot.made)
+            self.hot.made = []
         if "maker" in self.__dict__ and self.maker.made:
             self.store.save(self.tab, self.blob)
             self.maker.made = 0

@@ -32,8 +32,11 @@ class _Object:
         return self.data[start : self.data.index(b"\0", start)].decode()
 
 
-def flat(data: bytes) -> tuple[bytes, dict[str, int]]:
-    """The image, and the offset of each global function that is defined in it."""
+def flat(data: bytes, outside: list[tuple[int, str]] | None = None, marks: list[tuple[int, str]] | None = None) -> tuple[bytes, dict[str, int]]:
+    """The image, and the offset of each global function that is defined in it.
+
+    Where distances to symbols of no section stand goes into `outside`, where its own labels are into `marks`, if these are given.
+    """
     file = _Object(data)
     image, bases = bytearray(), {}
     for number, section in enumerate(file.sections):
@@ -47,18 +50,24 @@ def flat(data: bytes) -> tuple[bytes, dict[str, int]]:
     image += bytes(8)  # what a table of addresses would hold for a symbol that is not there
     for section in file.sections:
         if section[1] == SHT_RELA and section[7] in bases:
-            _resolve(file, section, bases, image, nowhere, slots)
+            _resolve(file, section, bases, image, nowhere, slots, outside)
     offsets = {
         name: bases[symbol[3]] + symbol[4] for symbol, name in zip(file.symbols, file.symbol_names, strict=True) if symbol[3] in bases and symbol[1] >> 4
     }
+    if marks is not None:
+        marks += [(bases[s[3]] + s[4], name) for s, name in zip(file.symbols, file.symbol_names, strict=True) if s[3] in bases and name and not s[1]]
     return bytes(image), offsets
 
 
-def _resolve(file: _Object, section: tuple[int, ...], bases: dict[int, int], image: bytearray, nowhere: int, slots: int) -> None:
+def _resolve(
+    file: _Object, section: tuple[int, ...], bases: dict[int, int], image: bytearray, nowhere: int, slots: int, outside: list[tuple[int, str]] | None
+) -> None:
     for n in range(section[5] // 24):
         offset, info, addend = struct.unpack_from("<QQq", file.data, section[4] + 24 * n)
-        kind, symbol = info & 0xFFFF_FFFF, file.symbols[info >> 32]
+        kind, symbol, name = info & 0xFFFF_FFFF, file.symbols[info >> 32], file.symbol_names[info >> 32]
         at = bases[section[7]] + offset
+        if outside is not None and symbol[3] not in bases and kind in (R_PC32, R_PLT32) and addend == -4:
+            outside.append((at, name))
         if kind in (R_GOTPCREL, R_GOTPCRELX, R_REX_GOTPCRELX):
             target = slots
         else:

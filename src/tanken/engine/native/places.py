@@ -11,4 +11,5 @@ MXCSR, HOST_MXCSR, SAVED_STACK, ANSWER, ANSWER_ARGUMENTS = 168, 172, 248, 1024, 
 FAULT_ADDRESS, FAULT_SIGNAL, FAULT_CODE, FAULT_HOST, FAULT_REGISTERS = 216, 224, 232, 240, 1536  # rdi rsi rcx
 KEPT_BUDGET, KEEPS_BUDGET = 1576, 1584  # of stencils that want its register
 JUMP_CACHE, JUMP_CACHE_AT = 4096, 8192  # pairs of guest address and code
+REGION_AT, SITE_AT, REGION_BUDGET_AT = 1792, 1800, 1808  # of a region: where its code begins, where in it, instructions left
 WATCHED_VALUE = 2112  # the value of an access that is told: 32 bytes

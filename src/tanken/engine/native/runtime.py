@@ -131,13 +131,13 @@ stub{reason}:
 """
 
 
-def assembled(last: int, called: tuple[int, ...], jumped: int, struck: int, held: int, around: tuple[str, str]) -> dict[str, Code]:
+def assembled(last: int, called: tuple[int, ...], jumped: tuple[int, ...], struck: int, held: int, around: tuple[str, str]) -> dict[str, Code]:
     """`run(state, code, budget, guest)`, `handler`, `stubN` for each reason N, and `call` for hooks; `around`: what is done on the way in and out."""
     words = {f"A{n}": ANSWER_ARGUMENTS + 8 * n for n in range(5)}
     text = RUN.format(SAVED=SAVED_STACK, HOST_MXCSR=HOST_MXCSR, MXCSR=MXCSR, LAST=last, ANSWER=ANSWER, ENTER=around[0], LEAVE=around[1], **words)
     text += HANDLER.format(
         HOST=FAULT_HOST, ADDRESS=FAULT_ADDRESS, CODE=FAULT_CODE, SIGNAL=FAULT_SIGNAL, REGISTERS=FAULT_REGISTERS, SAVED=SAVED_STACK
     )
-    text += "".join(CALLED.format(reason=reason) for reason in called) + JUMPED.format(reason=jumped) + STRUCK_STUB.format(reason=struck)
-    text += call_stub(held)
+    text += "".join(CALLED.format(reason=reason) for reason in called) + "".join(JUMPED.format(reason=reason) for reason in jumped)
+    text += STRUCK_STUB.format(reason=struck) + call_stub(held)
     return assemble(text)

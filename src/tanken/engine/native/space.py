@@ -68,6 +68,13 @@ class DirectSpace(AddressSpace):
                 end = (number + 1) << SHIFT
         return bytes(self._bytes[address:end])
 
+    def code(self, address: int, size: int) -> bytes:
+        """Bytes that are run, of which the engine is told when they change. Raises Miss where they cannot be executed."""
+        self._require(address, address + size, EXEC, "x")
+        for number in range(address >> SHIFT, (address + size - 1 >> SHIFT) + 1):
+            self.guard(number)
+        return bytes(self._bytes[address : address + size])
+
     def guard(self, number: int) -> None:
         """Keep the guest from writing to a page unnoticed: its bytes are being run."""
         mapping = self._find(number)

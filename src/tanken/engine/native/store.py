@@ -15,14 +15,17 @@ import tempfile
 from array import array
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tanken
 from tanken.base import cache, native
 from tanken.engine.native import host as H
 from tanken.engine.native.holes import Code, Relocation
 
-SIGNATURES = {"answer": "iIIIBBB", "look_up": "iIi", "forget": "iIBii", "enter_key": "iIiiii"}
+if TYPE_CHECKING:
+    from tanken.engine.native.hot import Compiled
+
+SIGNATURES = {"find_block": "iIi", "link": "iIBiii", "answer": "iIIIBBB", "look_up": "iIi", "forget": "iIBii", "enter_key": "iIiiii"}
 ENGINE = ("engine/native", "engine/graph.py", "engine/recorder.py", "engine/operations.py", "isa/architecture.py")
 
 
@@ -97,7 +100,7 @@ class Store:
 
         N = self.N
         called = (N.LINK, N.STALE, N.OUT_OF_BUDGET, N.SLOW, N.PYTHON, N.HELD)
-        return runtime.assembled(N.LAST_NATIVE, called, N.DISPATCH, N.STRUCK, N.HELD, self.target.around())
+        return runtime.assembled(N.LAST_NATIVE, called, (N.DISPATCH, N.REGION), N.STRUCK, N.HELD, self.target.around())
 
     # -- stencils
 
@@ -141,6 +144,29 @@ class Store:
         data += bytes(-len(data) % 8)
         with suppress(OSError):  # the folder is gone, or full: they are made again
             _write(path, hashlib.sha256(data).digest() + data)
+
+
+    # -- regions
+
+    def regions(self) -> list[Compiled]:
+        """Those that were kept; none where the file is damaged."""
+        from tanken.engine.native.hot import unpacked
+
+        try:
+            data = (self.folder / f"regions-{self.tag}").read_bytes()
+            return unpacked(data[32:]) if hashlib.sha256(data[32:]).digest() == data[:32] else []
+        except (OSError, ValueError, KeyError, struct.error):
+            return []
+
+    def keep_regions(self, made: list[Compiled]) -> None:
+        """Add to those that are kept, newest first."""
+        from tanken.engine.native.hot import MOST_KEPT
+
+        new = {(region.head, region.ranges) for region in made}
+        kept = made + [region for region in self.regions() if (region.head, region.ranges) not in new]
+        data = b"".join(region.packed() for region in kept[:MOST_KEPT])
+        with suppress(OSError):
+            _write(self.folder / f"regions-{self.tag}", hashlib.sha256(data).digest() + data)
 
 
 def _folder() -> Path:

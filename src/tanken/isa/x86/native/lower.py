@@ -29,6 +29,8 @@ class Graph(Protocol):
 
     def const(self, value: int) -> Node: ...
 
+    def place(self, place: Place) -> Node: ...
+
 
 class Body(Protocol):
     """The writer of a function, see the engine's."""
@@ -142,9 +144,13 @@ class Lowering(x87.Stack):
         if found is not None and found[0] == "logic":
             word = body.value(f"and i16 {word}, {~(1 << B.FLAG_BIT['af']) & 0xFFFF}")
         if kept:
-            old = body.value(f"load i16, ptr {body.value(f'getelementptr i8, ptr %S, i64 {B.FLAGS}')}")
+            old = self._old_flags(body)
             word = body.value(f"or i16 {body.value(f'and i16 {word}, {~kept & 0xFFFF}')}, {body.value(f'and i16 {old}, {kept}')}")
         return word
+
+    def _old_flags(self, body: Body) -> str:
+        """The word as it was."""
+        return body.value(f"load i16, ptr {body.value(f'getelementptr i8, ptr %S, i64 {B.FLAGS}')}")
 
     def _host_flags(self, body: Body, kind: str, width: int, a: Node, b: Node) -> str:
         letter, register = LETTER[width], "q" if width == 8 else "r"

@@ -33,6 +33,7 @@ NOTHING, ANALYSIS, STENCIL, NO_CODE, FULL = range(5)
 LINK, DISPATCH, STALE, OUT_OF_BUDGET, SLOW, PYTHON, STRUCK, HELD = range(8)
 LAST_NATIVE = STALE  # up to here the translator answers
 CALL, WATCH = 8, 9  # of STUBS: a Python function to be called before an instruction, an access to be told
+REGION = 10  # a region stopped
 
 # A stencil: offset, length, first hole, holes with and without flags; flags read with and without; written; kind; ...
 STENCIL_FIELDS = 16
@@ -58,4 +59,4 @@ SINGLY, WATCHING = 1 << 60, 1 << 61  # of a key: one element of a repeated instr
 
 # Sites: host offset, guest address, kind | instructions left << 8, where the jump to patch stands.
 SITE_FIELDS = 4
-AT_INSTRUCTION, AT_LINK, AT_BRANCH, AT_HEAD = range(4)  # straight on from the one before, a way on, behind a branch, where a block begins
+AT_INSTRUCTION, AT_LINK, AT_BRANCH, AT_HEAD, AT_REGION = range(5)  # straight on from the one before, a way on, behind a branch, where a block begins, a region

@@ -115,6 +115,36 @@ class X86:
 
         return Lowering(graph, bool(known & P.CONCRETE))
 
+    # -- regions
+
+    def in_region(self, inst: Inst) -> bool:
+        """Whether a region may hold it."""
+        bits = self.analyse(inst) if inst.form is not None and inst.fault is None else P.PYTHON
+        return not bits & P.PYTHON and not (inst.repeat and self.special(inst) is not None)
+
+    def in_variable(self, place: Any) -> bool:
+        """Whether a region may change it."""
+        from tanken.isa.x86.native import region
+
+        return region.in_variable(place)
+
+    def region_lowering(self, graph: Any, recordings: tuple[Any, ...]) -> Any:
+        from tanken.isa.x86.native.region import RegionLowering
+
+        return RegionLowering(graph, recordings)
+
+    def region_support(self) -> str:
+        """The functions that regions call."""
+        from tanken.isa.x86.native import region
+
+        return region.support()
+
+    def settle(self, memory: memoryview, recipe: Any) -> None:
+        """Make the flags whole where a region stopped."""
+        from tanken.isa.x86.native import region
+
+        region.settle(memory, recipe)
+
     def special(self, inst: Inst) -> str | None:
         """The assembler text of what the host does better than a recording: repeated copying and filling."""
         from tanken.isa.x86.native import repeated
