@@ -22,7 +22,7 @@ from tanken.engine.hooks import LEAVE, MOVED, NOWHERE, STOP, UNTIL, Hooks
 from tanken.engine.native import host as H
 from tanken.engine.native import places as P
 from tanken.engine.native.holes import Code
-from tanken.engine.native.hot import SLICE, Hot
+from tanken.engine.native.hot import INTERPRETED, SLICE, Hot
 from tanken.engine.native.space import DirectSpace
 from tanken.engine.native.store import Store
 from tanken.engine.reference import Interpreter
@@ -383,6 +383,8 @@ class Native:
             if self.table is not None:
                 self.table.begin(self.state.rip)
             self.target.push(self.state, self.block)
+            if self.table is None and self.interpreted % INTERPRETED < count:
+                self.hot.sample(self.state.rip)  # whose loop is never in native code for a whole slice
             return None
         return exit
 

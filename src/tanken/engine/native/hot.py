@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from tanken.engine.native.region import Site
 
 SLICE = 2_000_000
+INTERPRETED = 1000  # instructions of the interpreter's between two samples
 ENOUGH = 3  # samples of a block that make it hot
 MOST_KEPT = 1024
+MOST_TRIED = 48  # heads in one run
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Hot:
                 self._install(kept)
         self.samples[pc] += 1
         self.total += 1
-        if self.samples[pc] >= max(ENOUGH, self.total // 25) and pc not in self.tried and self._thread is None:
+        if self.samples[pc] >= max(ENOUGH, self.total // 25) and pc not in self.tried and self._thread is None and len(self.tried) < MOST_TRIED:
             self._make(pc)
 
     def _known(self) -> dict[int, list[Compiled]]:

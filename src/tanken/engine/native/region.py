@@ -69,11 +69,13 @@ class _Calls:
         self.known = target.known_call
 
 
-def record(target: Any, fetch: Callable[[int], bytes], start: int) -> Member | None:
-    """The block at `start`, up to what ends it or cannot be recorded; None where not even its first instruction can."""
+def record(target: Any, fetch: Callable[[int], bytes], start: int, head: int) -> Member | None:
+    """The block at `start`, up to the head, what ends it or cannot be recorded; None where not even its first instruction can."""
     recorder = StencilRecorder(_Calls(target), frozenset())
     at = start
     for _ in range(LONGEST):
+        if at == head != start:
+            break
         inst = target.decode(fetch(at), at)
         recorded = _recorded(target, recorder, inst)
         if recorded is None:
@@ -122,7 +124,7 @@ def members(target: Any, fetch: Callable[[int], bytes], known: Callable[[int], b
         start = left.pop(0)
         if start in found or not (start == head or known(start)):
             continue
-        member = record(target, fetch, start)
+        member = record(target, fetch, start, head)
         if member is not None:
             found[start] = member
             count += len(member.recording.instructions)
