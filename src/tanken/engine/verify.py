@@ -100,6 +100,7 @@ class Lockstep:
     """An engine made of two: `first` runs a block, `second` as many instructions; DifferenceError at the first difference."""
 
     slice = 20_000
+    exact = True
 
     def __init__(self, first: Engine, second: Engine, describe: Callable[[Instruction], str]) -> None:
         """`first.memory` is a `mirrored` space, its twin the memory of `second`; `describe` gives the line of an instruction."""

@@ -52,13 +52,12 @@ class Lowering(Protocol):
 
 @dataclass(slots=True)
 class Member:
-    """A block of a region; `ways` are where it goes on, `indirect` where that is known only when it runs."""
+    """A block; `ways` are where it goes on, none where that is known only when it runs."""
 
     start: int
     end: int
     recording: Recording
     graph: Any
-    target: Node | None
     branch: Node | None = None
     ways: tuple[int, ...] = ()
     dirty: set[Any] = field(default_factory=set)  # of the state, when it begins
@@ -85,7 +84,7 @@ def record(target: Any, fetch: Callable[[int], bytes], start: int, head: int) ->
         at = following
         if node.constant == following:
             continue
-        member = Member(start, at, recorder.recording, recorder.graph, node)
+        member = Member(start, at, recorder.recording, recorder.graph)
         if node.constant is not None:
             member.ways = (node.constant,)
         elif branch is not None and branch[1].constant is not None and node.op == "select":
@@ -93,7 +92,7 @@ def record(target: Any, fetch: Callable[[int], bytes], start: int, head: int) ->
         return member
     if at == start:
         return None
-    return Member(start, at, recorder.recording, recorder.graph, recorder.graph.const(at), ways=(at,))
+    return Member(start, at, recorder.recording, recorder.graph, ways=(at,))
 
 
 def _recorded(target: Any, recorder: StencilRecorder, inst: Any) -> tuple[Node, tuple[Node, Node] | None] | None:
@@ -145,6 +144,11 @@ class RegionBody(ir.Body):
     def __init__(self, target: Any, region: Region) -> None:
         super().__init__(target)
         self.region = region
+        self.budget = "%B"
+
+    def tail(self, symbol: str) -> None:
+        self.line(f"musttail call preserve_nonecc void {symbol}(ptr %S, ptr %T, i64 {self.budget})")
+        self.line("ret void")
 
     def leave_if(self, condition: str) -> None:
         out, on = self.label(), self.label()
@@ -176,7 +180,8 @@ class Region:
         self.exits: list[int] = []
         self.sites: list[Site] = []
         self.target = target
-        self._lowering: Lowering = target.region_lowering(chosen[head].graph, tuple(member.recording for member in chosen.values()))
+        recordings, conditions = tuple(m.recording for m in chosen.values()), [m.branch for m in chosen.values() if m.branch]
+        self._lowering: Lowering = target.region_lowering(chosen[head].graph, recordings, conditions)
         self._dirty_at_start()
 
     def _dirty_at_start(self) -> None:
@@ -220,7 +225,8 @@ class Region:
         body.line(f"br i1 {self._lowering.unmasked}, label {out}, label {head}, !prof !0")
         body.begin(out)
         self._site(self.head, 1, self._lowering.sync(body, {}, frozenset((self._lowering.flags,))))
-        body.tail("@REGION", body.value("sub i64 %B, 1"))
+        body.budget = body.value("sub i64 %B, 1")
+        body.tail("@REGION")
         return None
 
     def _at(self, offset: int) -> str:
@@ -234,7 +240,7 @@ class Region:
         """Let the interpreter do the instruction."""
         recipe = self._lowering.sync(self.body, self._values, frozenset(self._dirty))
         self._site(self._pc, self._left, recipe)
-        self.body.tail("@REGION", self._budget)
+        self.body.tail("@REGION")
 
     def _member(self, member: Member) -> None:
         body, count = self.body, len(member.recording.instructions)
@@ -248,7 +254,9 @@ class Region:
         body.begin(out)
         saved = dict(body.names)
         self._site(member.start, 0, self._lowering.sync(body, {}, frozenset(member.dirty)))
-        body.tail("@REGION", before)
+        body.budget = before
+        body.tail("@REGION")
+        body.budget = self._budget
         body.names = saved
         body.begin(on)
         body.line(f"store i64 {self._budget}, ptr %Bv")
@@ -281,12 +289,6 @@ class Region:
     def _end(self, member: Member) -> None:
         body, values = self.body, member.recording.values
         self._values = values
-        if not member.ways:
-            assert member.target is not None
-            address = body.use(member.target, 64)
-            self._lowering.settle(body, values, frozenset(self._dirty))
-            body.indirect(address)
-            return
         condition = body.use(member.branch, 1) if member.branch is not None else ""
         if any(way in self.members for way in member.ways):
             self._lowering.assign(body, values)
@@ -307,7 +309,7 @@ class Region:
         self._lowering.settle(self.body, self._values, frozenset(self._dirty))
         if way not in self.exits:
             self.exits.append(way)
-        self.body.tail(f"@EXIT{self.exits.index(way)}", self._budget)
+        self.body.tail(f"@EXIT{self.exits.index(way)}")
 
 
 def _steps(member: Member) -> Iterator[tuple[Values, Values, bool]]:

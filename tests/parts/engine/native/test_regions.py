@@ -36,6 +36,7 @@ LOOPS = {
         subsd %xmm3, %xmm0; 2: cvttsd2si %xmm0, %rax; movhpd 16(%r8), %xmm2; paddd %xmm1, %xmm4; pxor %xmm4, %xmm5; movups %xmm5, 32(%r8); jmp 1b""",
     "wide": "1: vpaddd (%r8), %ymm1, %ymm2; vpxor %ymm2, %ymm1, %ymm1; vmovdqu %ymm1, 64(%r8); vpshufd $0x1b, %ymm1, %ymm3; vmovdqu %xmm3, (%r8); inc %eax; jmp 1b",
     "division": "1: mov %ecx, %eax; xor %edx, %edx; div %ebx; add %edx, %esi; inc %rcx; mov %rsi, (%r8); mov %rcx, %rax; cqo; idiv %rbx; jmp 1b",
+    "count": "1: lea 2(%rax), %rax; jrcxz 2f; loop 1b; 2: mov $20, %cl; call 3f; jmp 1b; 3: add %rcx, %rbx; ret",
     "two loops": "1: mov $7, %ecx; 2: add %ecx, (%r8); xor %rcx, %rax; dec %ecx; jnz 2b; test $4, %al; jz 1b; push %rax; pop %rbx; add $5, %rax; jmp 1b",
 }
 

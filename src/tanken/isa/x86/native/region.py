@@ -34,16 +34,15 @@ class RegionLowering(Lowering):
 
     flags = FLAGS
 
-    def __init__(self, graph: Any, recordings: tuple[Any, ...]) -> None:
+    def __init__(self, graph: Any, recordings: tuple[Any, ...], conditions: list[Node]) -> None:
         super().__init__(graph, True)
         self._floats = any(event.kind == "call" for recording in recordings for event in recording.events)
         places = {place for recording in recordings for place in recording.values if place not in STATUS and in_variable(place)}
         for recording in recordings:
             nodes = [*recording.values.values(), *(node for event in recording.events for node in (*event.nodes, *([event.guard] if event.guard else [])))]
             nodes += [node for values in recording.before for node in values.values()]
-            if recording.target is not None:
-                nodes.append(recording.target)
             places |= {node.extra for node in _all(nodes) if node.op == "get" and node.extra not in STATUS and in_variable(node.extra)}
+        places |= {node.extra for node in _all(conditions) if node.op == "get" and node.extra not in STATUS and in_variable(node.extra)}
         self._places = sorted(places, key=lambda place: (place.field, place.index or 0))
 
     # -- variables

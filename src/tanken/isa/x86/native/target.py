@@ -128,10 +128,10 @@ class X86:
 
         return region.in_variable(place)
 
-    def region_lowering(self, graph: Any, recordings: tuple[Any, ...]) -> Any:
+    def region_lowering(self, graph: Any, recordings: tuple[Any, ...], conditions: list[Any]) -> Any:
         from tanken.isa.x86.native.region import RegionLowering
 
-        return RegionLowering(graph, recordings)
+        return RegionLowering(graph, recordings, conditions)
 
     def region_support(self) -> str:
         """The functions that regions call."""
