@@ -130,11 +130,9 @@ def _calibrate(options: argparse.Namespace) -> int:
 
     if len(options.drive) != 2 or len(options.family) not in (1, 2):
         raise UsageError(f"{len(options.drive)} drives", wanted="two --drive and one or two --family")
-    first, second = (
-        scan.levels(list(scan.scan(_open(drive, family, None), family, options.kind)))
-        for drive, family in zip(options.drive, (options.family * 2)[:2], strict=True)
-    )
-    made = scan.calibrate(first, second)
+    families = (options.family * 2)[:2]
+    counts = [scan.levels(list(scan.scan(_open(drive, family, None), family, options.kind))) for drive, family in zip(options.drive, families, strict=True)]
+    made = scan.calibrate(*scan.alike(counts[0], counts[1], (scan.interval(families[0], options.kind), scan.interval(families[1], options.kind))))
     if options.json:
         print(made.to_json())
     else:

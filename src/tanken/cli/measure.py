@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     found = summarise(made, options.type)
     judged = classify.classify(made)
     if judged:
-        judge_damage(found, judged.kind, judged.confidence)
+        judge_damage(found, judged.kind, judged.confidence, judged.also)
         found.speed_steps = judged.steps
     elif made.log:
         found.speed_steps = classify.speed_steps(made)
@@ -188,7 +188,8 @@ def table(found: Summary) -> Iterable[str]:
     if found.beside:
         yield f"  beside it              {found.beside}"
     if found.damage:
-        yield f"  looks like             {found.damage} (confidence {found.confidence:.2f})"
+        also = "".join(f", and {name} ({chance:.2f})" for name, chance in found.also.items())
+        yield f"  looks like             {found.damage} (confidence {found.confidence:.2f}){also}"
     if found.speed_steps:
         yield f"  steps at               {', '.join(f'{step:.1f} mm' for step in found.speed_steps)}, as a burner's speed makes them"
     for note in found.notes:

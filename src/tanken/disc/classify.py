@@ -1,7 +1,7 @@
 """Names what damaged a disc, with a confidence, from the picture of its errors; and finds the speed steps of its burner.
 
-A small network over `disc.features`, learnt from synthetic discs alone (`disc.training`): how real damage fares with it is untried. It is asked
-only for DVDs of which enough of the radius was read.
+A small network over `disc.features`, learnt from synthetic discs alone (`disc.training`), with one kind of damage or two: how real damage fares with it
+is untried. It is asked only for DVDs of which enough of the radius was read.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ LEAST_ROWS = 12  # wrong rows
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Judged(Record):
-    """The most likely kind of damage (`clean`: nothing but the usual floor), its probability, those of all kinds, and speed steps in mm."""
+    """The likeliest kind of damage and its probability (`clean`: none is likely), other kinds that are there too, all weighed against each other, speed steps in mm."""
 
     kind: str
     confidence: float
+    also: dict[str, float] = field(default_factory=dict)
     all: dict[str, float] = field(default_factory=dict)
     steps: list[float] = field(default_factory=list)
 
@@ -52,9 +53,10 @@ def classify(made: Measurement) -> Judged | None:
         return None
     if grid.wrong.sum() < LEAST_ROWS:
         return Judged("clean", 1.0)
-    chances = training.probabilities(_model(), features.features(grid)[None])[0]
-    best = int(chances.argmax())
-    kind = training.CLASSES[best]
-    steps = [round(radius, 1) for radius, _ in features.steps(grid)] if kind == "speed" else []
-    named = {name: round(float(chance), 4) for name, chance in zip(training.CLASSES, chances, strict=True)}
-    return Judged(kind, float(chances[best]), named, steps)
+    found, chances = training.named(_model(), features.features(grid)[None])
+    kinds, weighed = found[0], {name: round(float(chance), 4) for name, chance in zip(training.CLASSES, chances[0], strict=True)}
+    if not kinds:
+        return Judged("clean", weighed["clean"], {}, weighed)
+    steps = [round(radius, 1) for radius, _ in features.steps(grid)] if "speed" in kinds else []
+    kind, *others = kinds
+    return Judged(kind, kinds[kind], {name: kinds[name] for name in others}, weighed, steps)

@@ -28,6 +28,7 @@ create table if not exists measurements (
 );
 """
 YEAR = 365.25
+OVER = "over the limit already"
 FAR = 100.0  # years after which a date means nothing
 # 97.5 % quantiles of Student's distribution by degrees of freedom (any table of statistics); beyond the last the normal 1.96 is near enough
 STUDENT = (math.inf, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.10, 2.09, 2.09)
@@ -152,22 +153,24 @@ def trend(disc: str, media: str, rows: list[tuple[str, str, float | None, int]],
         return Trend(*shape, None, None, None, rows[-1][0], None, None, "data is lost already: copy what can be read now", *tail)
     if not points:
         return Trend(*shape, None, None, None, None, None, None, "no level in the log", *tail)
-    if points[-1][1] >= limit:
-        return Trend(*shape, None, None, None, points[-1][0], None, None, "over the limit already", *tail)
     last = points[-1][0]
     years = [(date.fromisoformat(day) - date.fromisoformat(last)).days / YEAR for day, _ in points]
     room = math.log(limit) - math.log(max(points[-1][1], 0.5))
+    over = points[-1][1] >= limit
     if len(set(years)) < 2:
+        if over:
+            return Trend(*shape, None, None, None, last, None, None, OVER, *tail)
         crossing = _date(last, room / cohort) if cohort and cohort > 0 else None
         state = "one measurement; growth assumed from discs of the same Media ID" if crossing else "one measurement: no trend yet"
         return Trend(*shape, None, None, None, crossing, None, None, state, *tail)
     slope, half, at, wide = _fit(years, [math.log(max(level, 0.5)) for _, level in points])
+    growth, low, high = (round(math.exp(min(value, 50)), 3) if math.isfinite(value) else None for value in (slope, slope - half, slope + half))
+    if over:
+        return Trend(*shape, growth, low, high, last, None, None, OVER, *tail)
     room = math.log(limit) - at
     mid, early, late = (_date(last, (room - shift) / rate) if rate > 0 else None for rate, shift in ((slope, 0.0), (slope + half, wide), (slope - half, -wide)))
-    bounds = (math.exp(slope - half), math.exp(min(slope + half, 50))) if math.isfinite(half) else (None, None)
-    growth, growth_low, growth_high = (None if value is None else round(value, 3) for value in (math.exp(slope), *bounds))
     state = "growing" if slope - half > 0 or not math.isfinite(half) and slope > 0 else "not clearly growing"
-    return Trend(*shape, growth, growth_low, growth_high, mid, early if math.isfinite(half) else None, late if math.isfinite(half) else None, state, *tail)
+    return Trend(*shape, growth, low, high, mid, early if math.isfinite(half) else None, late if math.isfinite(half) else None, state, *tail)
 
 
 def trends(path: str, disc: str | None = None) -> list[Trend]:

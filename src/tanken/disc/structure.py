@@ -51,9 +51,17 @@ def _volume(descriptor: Bytes) -> dict[str, object]:
     data = descriptor.tobytes()
     if len(data) < 2048 or data[1:6] != b"CD001":
         return {"volume": "no ISO 9660 descriptor"}
-    text = {name: data[a:b].decode("latin-1").strip() for name, (a, b) in {"volume": (40, 72), "system": (8, 40), "publisher": (318, 446)}.items()}
+    text = {name: data[a:b].decode("latin-1").strip(" \0") for name, (a, b) in {"volume": (40, 72), "system": (8, 40), "publisher": (318, 446)}.items()}
     found: dict[str, object] = {name: value for name, value in text.items() if value}
-    return found | {"volume sectors": int.from_bytes(data[80:84], "little"), "written": data[813:829].decode("latin-1").strip("0 ") or "not told"}
+    return found | {"volume sectors": int.from_bytes(data[80:84], "little"), "written": _stamp(data[813:829])}
+
+
+def _stamp(field: bytes) -> str:
+    """A date of ECMA-119 section 8.4.26.1: digits of year, month, day, hour, minute, second and hundredths."""
+    text = field.decode("latin-1")
+    if not text.isdigit() or not int(text[:14] or 0):
+        return "not told"
+    return f"{text[:4]}-{text[4:6]}-{text[6:8]} {text[8:10]}:{text[10:12]}:{text[12:14]}"
 
 
 def _dvd(source: Source) -> dict[str, object]:

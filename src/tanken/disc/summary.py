@@ -94,6 +94,7 @@ class Summary(Record):
     beside: str = ""
     damage: str | None = None
     confidence: float | None = None
+    also: dict[str, float] = field(default_factory=dict)
     speed_steps: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -138,7 +139,8 @@ def _dvd(made: Measurement, bounds: Limits, out: Summary) -> None:
         out.verdict = f"cannot be told: no parity in the input{wrong}"
         return
     out.pi_total, out.pi_max, out.pif_total, out.pif_max = int(pi.sum()), int(pi.max()), int(pif.sum()), int(pif.max())
-    out.po_total, out.pof_total = int(made.column("po").sum()), int(pof.sum())
+    po = made.column("po")
+    out.po_total, out.pof_total = int(po.sum()) if (po >= 0).all() else None, int(pof.sum())
     sums = windows(pi, max(1, WINDOW // made.span))
     out.pi_sum8_max, out.pi_sum8_mean = int(sums.max()), round(float(sums.mean()), 2)
     limit = bounds.first or 0
@@ -174,9 +176,9 @@ def _beside(total: int, blocks: int) -> str:
     marks = scale()
     nearest = min(marks, key=lambda mark: abs(np.log(max(total, 1) / mark[0])))
     ratio = total / nearest[0]
-    same = f"like {nearest[0]:,}" if 0.8 < ratio < 1.25 else f"{ratio:.2g} times {nearest[0]:,}"
+    same = f"like the {nearest[0]:,}" if 0.8 < ratio < 1.25 else f"{ratio:.2g} times the {nearest[0]:,}"
     scaled = "" if blocks >= FULL * 0.95 else f" scaled from {blocks:,} blocks to a full disc"
-    return f"{total:,} error rows{scaled}: {same}, {nearest[1]}"
+    return f"{total:,} error rows{scaled}: {same} that people call {nearest[1]}"
 
 
 def _cd(made: Measurement, bounds: Limits, out: Summary) -> None:
@@ -213,8 +215,8 @@ def _grade(out: Summary) -> str:
     return next((name for name, bound in (("A", 6), ("B", 51), ("C", 101)) if out.bler_mean < bound), "")
 
 
-def judge_damage(out: Summary, kind: str, confidence: float) -> None:
+def judge_damage(out: Summary, kind: str, confidence: float, also: dict[str, float]) -> None:
     """Adds what the classifier says, and whether it matters."""
-    out.damage, out.confidence = kind, round(confidence, 3)
-    if kind in LOCAL and out.verdict.startswith("within"):
-        out.beside += f"{'; ' if out.beside else ''}the errors look like {kind} and stay within the limit: harmless"
+    out.damage, out.confidence, out.also = kind, round(confidence, 3), also
+    if {kind, *also} <= LOCAL and out.verdict.startswith("within"):
+        out.beside += f"{'; ' if out.beside else ''}the errors look like {' and '.join([kind, *also])} and stay within the limit: harmless"

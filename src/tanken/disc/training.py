@@ -1,19 +1,25 @@
-"""Synthetic discs for the classifier: drawn, seen as a grid of wrong rows, and learnt. `python -m tanken.disc.training` writes `damage.npz`.
+"""Synthetic discs for the classifier: drawn, seen as a grid of wrong rows, and learnt. `python -m tanken.disc.training --learn N` writes `damage.npz`.
 
 Parameters of the damage are drawn anew for each disc from ranges; discs that are judged come from other seeds than those learnt from. The rows'
 errors are counted directly (the codes are linear, so what the decoder would count is known): nothing is encoded.
+
+Two networks: `first` knows discs with one kind of damage or none, and weighs the kinds against each other; `each` knows discs with two as well, and
+says of each kind by itself whether it is there. Where `each` finds two kinds or more they are named, else `first` has the word.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tanken.base import progress
+from tanken.base.errors import InputError
 from tanken.base.progress import Event
 from tanken.disc import damage, geometry
 from tanken.disc.damage import KINDS
@@ -28,7 +34,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Rng = np.random.Generator
 
-CLASSES = ("clean", *KINDS)
+NAMES = tuple(KINDS)
+CLASSES = ("clean", *NAMES)
+SURE = 0.5  # the probability from which on a kind is named
+SINGLE, PAIRS = 1, 2  # seeds of what is learnt; judge with others
 MODEL = Path(__file__).with_name("damage.npz")
 # ranges of each parameter; (low, high, logarithmic)
 RANGES: dict[str, dict[str, tuple[float, float, bool]]] = {
@@ -44,6 +53,7 @@ RANGES: dict[str, dict[str, tuple[float, float, bool]]] = {
     "defocus": {"level": (0.004, 0.06, True)},
     "speed": {"level": (0.0002, 0.002, True), "steps": (2, 5, False), "jump": (1.7, 3, False)},
 }
+MARK = "<!-- python -m tanken.disc.training -->"
 FLOOR = (1e-6, 1e-4)  # share of wrong symbols that every disc has
 
 
@@ -55,15 +65,14 @@ def draw(kind: str, rng: Rng) -> dict[str, float]:
     return out
 
 
-def disc(kind: str, rng: Rng, stride: int) -> Grid:
-    """The grid of a disc of which every `stride`th block was read."""
+def disc(kinds: Sequence[str], rng: Rng, stride: int) -> Grid:
+    """The grid of a disc with these kinds of damage, of which every `stride`th block was read."""
     blocks = geometry.block_at(geometry.RIM) // stride
     psns = 0x030000 + 16 * stride * np.arange(blocks, dtype=np.int64)
     track = dvd_track(psns)
     wrong = np.zeros((len(track.radius), COLUMNS), dtype=np.bool_)
     items: list[tuple[str, dict[str, float]]] = [("jitter", {"level": float(np.exp(rng.uniform(*np.log(FLOOR))))})]
-    if kind != "clean":
-        items.append((kind, draw(kind, rng)))
+    items += [(kind, draw(kind, rng)) for kind in kinds]
     for name, parameters in items:
         for index, place in damage.wrong_symbols(KINDS[name](track, rng, **parameters), len(wrong), COLUMNS, rng):
             wrong[index, place] = True
@@ -73,32 +82,37 @@ def disc(kind: str, rng: Rng, stride: int) -> Grid:
     return grid
 
 
-def collect(count: int, seed: int, tell: progress.Progress = progress.silent) -> tuple[Floats, NDArray[np.int64]]:
-    """Features and classes of `count` discs, all classes alike; every one from a seed of its own."""
-    rows, labels = [], []
+PAIR_LIST = tuple(combinations(NAMES, 2))
+
+
+def collect(count: int, seed: int, mixed: bool = False, tell: progress.Progress = progress.silent) -> tuple[Floats, NDArray[np.bool_]]:
+    """Features (discs, features) and which kinds are there (discs, kinds), all classes or all pairs alike; every disc from a seed of its own."""
+    rows, labels = [], np.zeros((count, len(NAMES)), dtype=np.bool_)
     for i in range(count):
         rng = np.random.default_rng([seed, i])
-        label = i % len(CLASSES)
-        rows.append(features(disc(CLASSES[label], rng, int(rng.integers(120, 400)))))
-        labels.append(label)
+        label = CLASSES[i % len(CLASSES)]
+        kinds = PAIR_LIST[i % len(PAIR_LIST)] if mixed else () if label == "clean" else (label,)
+        labels[i] = [name in kinds for name in NAMES]
+        rows.append(features(disc(kinds, rng, int(rng.integers(120, 400)))))
         tell(Event("discs", i + 1, count, f"{count} discs"))
-    return np.array(rows), np.array(labels, dtype=np.int64)
+    return np.array(rows), labels
 
 
-def learn(rows: Floats, labels: NDArray[np.int64], hidden: int = 48, rounds: int = 1500, seed: int = 0) -> dict[str, Floats]:
+Output = Callable[["Floats"], "Floats"]
+
+
+def train(rows: Floats, target: Floats, hidden: int, rounds: int, output: Output, seed: int = 0) -> dict[str, Floats]:
     """A network of one hidden layer, by Adam on the cross-entropy with a little decay; inputs are scaled to mean 0 and deviation 1."""
     rng = np.random.default_rng(seed)
     mean, scale = rows.mean(axis=0), rows.std(axis=0) + 1e-6
-    x, classes = np.clip((rows - mean) / scale, -6, 6), len(CLASSES)
-    weights = [rng.normal(0, 1 / np.sqrt(x.shape[1]), (x.shape[1], hidden)), np.zeros(hidden), rng.normal(0, 1 / np.sqrt(hidden), (hidden, classes)), np.zeros(classes)]
+    x, width = np.clip((rows - mean) / scale, -6, 6), target.shape[1]
+    weights = [rng.normal(0, 1 / np.sqrt(x.shape[1]), (x.shape[1], hidden)), np.zeros(hidden), rng.normal(0, 1 / np.sqrt(hidden), (hidden, width)), np.zeros(width)]
     first, second = [np.zeros_like(w) for w in weights], [np.zeros_like(w) for w in weights]
-    target = np.eye(classes)[labels]
     for step in range(1, rounds + 1):
         pick = rng.permutation(len(x))[:512]
         noisy = x[pick] + rng.normal(0, 0.08, (len(pick), x.shape[1]))
         inner = np.tanh(noisy @ weights[0] + weights[1])
-        out = _softmax(inner @ weights[2] + weights[3])
-        error = (out - target[pick]) / len(pick)
+        error = (output(inner @ weights[2] + weights[3]) - target[pick]) / len(pick)
         back = (error @ weights[2].T) * (1 - inner**2)
         slopes = [noisy.T @ back + 2e-4 * weights[0], back.sum(axis=0), inner.T @ error + 2e-4 * weights[2], error.sum(axis=0)]
         rate = 0.01 * (0.5 + 0.5 * np.cos(np.pi * step / rounds))
@@ -109,22 +123,55 @@ def learn(rows: Floats, labels: NDArray[np.int64], hidden: int = 48, rounds: int
     return {"mean": mean, "scale": scale, "w1": weights[0], "b1": weights[1], "w2": weights[2], "b2": weights[3]}
 
 
-def _softmax(logits: Floats) -> Floats:
+def softmax(logits: Floats) -> Floats:
+    """Probabilities of which one is true."""
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     found: Floats = shifted / shifted.sum(axis=1, keepdims=True)
     return found
 
 
-def probabilities(model: Any, rows: Floats) -> Floats:
-    """The classes' probabilities, shape (discs, classes)."""
-    x = np.clip((rows - model["mean"]) / model["scale"], -6, 6)
-    return _softmax(np.tanh(x @ model["w1"] + model["b1"]) @ model["w2"] + model["b2"])
+def sigmoid(logits: Floats) -> Floats:
+    """Probabilities by themselves."""
+    found: Floats = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
+    return found
 
 
-def confusion(labels: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Counts: true class down, found class across."""
+def true_classes(labels: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The index in CLASSES of discs with one kind at most."""
+    return np.where(labels.any(axis=1), 1 + labels.argmax(axis=1), 0)
+
+
+def learn(single: tuple[Floats, NDArray[np.bool_]], pairs: tuple[Floats, NDArray[np.bool_]]) -> dict[str, Floats]:
+    """Both networks, from discs with one kind of damage or none, and from discs with two."""
+    first = train(single[0], np.eye(len(CLASSES))[true_classes(single[1])], 48, 1500, softmax)
+    rows, labels = np.concatenate([single[0], pairs[0]]), np.concatenate([single[1], pairs[1]])
+    each = train(rows, labels.astype(np.float64), 96, 3000, sigmoid)
+    return {f"{name}_{key}": value for name, model in (("first", first), ("each", each)) for key, value in model.items()}
+
+
+def _answer(model: Any, name: str, rows: Floats, output: Output) -> Floats:
+    x = np.clip((rows - model[f"{name}_mean"]) / model[f"{name}_scale"], -6, 6)
+    return output(np.tanh(x @ model[f"{name}_w1"] + model[f"{name}_b1"]) @ model[f"{name}_w2"] + model[f"{name}_b2"])
+
+
+def named(model: Any, rows: Floats) -> tuple[list[dict[str, float]], Floats]:
+    """The kinds that are named of each disc with their probabilities, the likeliest first, and the probabilities by `first` (discs, classes)."""
+    first, each = _answer(model, "first", rows, softmax), _answer(model, "each", rows, sigmoid)
+    out = []
+    for weighed, chances in zip(first, each, strict=True):
+        found = {NAMES[i]: round(float(chances[i]), 4) for i in np.argsort(-chances).tolist() if chances[i] >= SURE}
+        if len(found) < 2:
+            best = int(weighed.argmax())
+            found = {NAMES[best - 1]: round(float(weighed[best]), 4)} if best else {}
+        out.append(found)
+    return out, first
+
+
+def confusion(labels: NDArray[np.bool_], found: Sequence[dict[str, float]]) -> NDArray[np.int64]:
+    """Counts of discs with one kind of damage at most: true class down, likeliest class across."""
     size = len(CLASSES)
-    return np.bincount(labels * size + found, minlength=size * size).reshape(size, size)
+    answers = np.array([CLASSES.index(next(iter(kinds), "clean")) for kinds in found], dtype=np.int64)
+    return np.bincount(true_classes(labels) * size + answers, minlength=size * size).reshape(size, size)
 
 
 def table(matrix: NDArray[np.int64]) -> str:
@@ -133,6 +180,38 @@ def table(matrix: NDArray[np.int64]) -> str:
     for name, row in zip(CLASSES, matrix, strict=True):
         lines.append(f"| {name} | " + " | ".join(str(n) if n else "" for n in row) + f" | {row[CLASSES.index(name)] / max(1, row.sum()):.3f} |")
     return "\n".join(lines)
+
+
+def pair_table(labels: NDArray[np.bool_], found: Sequence[dict[str, float]]) -> str:
+    """Of discs with two kinds, in Markdown: how often each kind was named where it was, and was there where it was named; and three sums."""
+    said = np.array([[name in kinds for name in NAMES] for kinds in found])
+    lines = ["| two kinds at once | " + " | ".join(NAMES) + " |", "|---" * (len(NAMES) + 1) + "|"]
+    recall = (said & labels).sum(axis=0) / np.maximum(1, labels.sum(axis=0))
+    right = (said & labels).sum(axis=0) / np.maximum(1, said.sum(axis=0))
+    lines += [f"| {text} | " + " | ".join(f"{value:.2f}" for value in values) + " |" for text, values in (("named where it was", recall), ("was where named", right))]
+    likeliest = np.mean([bool(kinds) and bool(row[NAMES.index(next(iter(kinds)))]) for row, kinds in zip(labels, found, strict=True)])
+    both, exact = (said | ~labels).all(axis=1).mean(), (said == labels).all(axis=1).mean()
+    return "\n".join(lines) + f"\n\nThe likeliest kind was one of the two on {likeliest:.1%} of {len(labels)} discs, both were named on {both:.1%}, and no other on {exact:.1%}."
+
+
+def report(count: int, pairs: int, seed: int, tell: progress.Progress) -> str:
+    """Judges the model on discs that it has not seen, in Markdown."""
+    with np.load(MODEL) as model:
+        rows, labels = collect(count, seed, tell=tell)
+        text = table(confusion(labels, named(model, rows)[0]))
+        if pairs:
+            rows, labels = collect(pairs, seed + 1, True, tell)
+            text += "\n\n" + pair_table(labels, named(model, rows)[0])
+    return text
+
+
+def put(path: Path, text: str) -> None:
+    """Replaces what stands between the two marks in a document. Raises InputError for a document without them."""
+    before, mark, rest = path.read_text().partition(MARK)
+    old, mark, after = rest.partition(MARK)
+    if not mark:
+        raise InputError("no place for the tables", where=str(path), wanted=f"two lines {MARK}")
+    path.write_text(f"{before}{MARK}\n{text}\n{MARK}{after}")
 
 
 def save(model: dict[str, Floats]) -> None:
@@ -144,16 +223,21 @@ def save(model: dict[str, Floats]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tanken.disc.training", description="Learn the classifier anew, or judge it on discs it has not seen.")
     parser.add_argument("--judge", type=int, metavar="N", help="judge the model on N discs and print the confusion matrix (1,000 in the docs)")
-    parser.add_argument("--learn", type=int, metavar="N", help="learn from N discs and write the model")
-    parser.add_argument("--seed", type=int, default=7, help="of the discs; learning uses seed 1, so judge with another")
+    parser.add_argument("--pairs", type=int, default=0, metavar="N", help="judge it also on N discs with two kinds of damage")
+    parser.add_argument("--write", metavar="FILE", help="put what was judged between the marks in this document instead of printing it")
+    parser.add_argument("--learn", type=int, metavar="N", help="learn from N discs and N more with two kinds of damage, and write the model")
+    parser.add_argument("--seed", type=int, default=7, help=f"of the discs judged; learning uses seeds {SINGLE} and {PAIRS}, so judge with others")
     options = parser.parse_args()
     tell = progress.to(sys.stderr)
     if options.learn:
-        rows, labels = collect(options.learn, 1, tell)
-        save(learn(rows, labels))
+        single, pairs = collect(options.learn, SINGLE, tell=tell), collect(options.learn, PAIRS, True, tell)
+        save(learn(single, pairs))
     if options.judge:
-        rows, labels = collect(options.judge, options.seed, tell)
-        print(table(confusion(labels, probabilities(np.load(MODEL), rows).argmax(axis=1))))
+        text = report(options.judge, options.pairs, options.seed, tell)
+        if options.write:
+            put(Path(options.write), text)
+        else:
+            print(text)
     return 0
 
 

@@ -59,6 +59,8 @@ def test_circ_round_trip_and_classes() -> None:
     channel = circ.encode(FRAMES)
     done = circ.decode(channel)
     assert (done.frames == FRAMES).all() and not done.c1.any() and not done.c2.any() and not done.marks.any()
+    cut = circ.decode(channel[50:400])  # a piece of a disc: its last frame has no other half
+    assert not cut.c1.any() and not cut.c2.any()
     bad = channel.copy()
     bad[200, 4] ^= 1
     bad[300, [4, 6]] ^= 1

@@ -91,6 +91,9 @@ def test_two_drives_are_calibrated() -> None:
     assert made.low < 1.7 < made.high and made.high - made.low < 0.3 and made.correlation > 0.8
     with pytest.raises(InputError):
         scan.calibrate(first, [0] * len(second))
+    other = scan.levels(list(scan.scan(Drive(dvd(mean=80), "liteon", gain=0.5, noise=1, seed=3), "liteon", "dvd")))  # eight blocks at a time
+    made = scan.calibrate(*scan.alike(first, other, (16, 128)))
+    assert made.intervals == 20 and made.low < 0.5 < made.high and made.correlation > 0.8
 
 
 def test_refusals() -> None:
@@ -127,5 +130,7 @@ def test_commands_of_the_command(tmp_path: Path) -> None:
     (tmp_path / "a.adip").write_bytes(structure)
     scanned = tanken_command("disc", "scan", "--drive", f"sim:{raw}", "--family", "plextor")
     assert scanned.returncode == 0 and b"ECC blocks             80" in scanned.stdout and b"as the drive (plextor) reported" in scanned.stdout
+    scanned = tanken_command("disc", "scan", "--drive", f"sim:{raw}", "--family", "liteon")
+    assert b"ECC blocks             80" in scanned.stdout and b"PO: columns" not in scanned.stdout
     assert b"RICOHJPN R03, Ricoh" in tanken_command("disc", "identify", "--drive", f"sim:{raw}").stdout
     assert b"Ricoh" in tanken_command("show", raw).stdout

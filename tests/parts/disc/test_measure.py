@@ -211,7 +211,7 @@ def test_command_outputs(tmp_path: Path) -> None:
 
 
 def test_maps_show_damage_where_it_is() -> None:
-    grid = training.disc("delamination", np.random.default_rng(1), 300)
+    grid = training.disc(["delamination"], np.random.default_rng(1), 300)
     text = view.map_svg([grid], "a <title>")
     assert "&lt;title&gt;" in text and view.map_png([grid], 60).startswith(b"\x89PNG")
     assert grid.wrong[46:].sum() > 0.75 * grid.wrong.sum()
@@ -263,11 +263,28 @@ def test_capacity_of_two_layers() -> None:
 
 @pytest.mark.parametrize("kind", ["dust", "scratch", "rim", "delamination", "ageing", "speed", "clean"])
 def test_classifier_names_plain_cases(kind: str) -> None:
-    grid = training.disc(kind, np.random.default_rng([77, 5]), 200)
-    chances = training.probabilities(classify._model(), features.features(grid)[None])[0]
-    assert training.CLASSES[int(chances.argmax())] == kind and chances.sum() == pytest.approx(1)
+    grid = training.disc([kind] if kind != "clean" else [], np.random.default_rng([77, 5]), 200)
+    ((found,), chances) = training.named(classify._model(), features.features(grid)[None])
+    assert next(iter(found), "clean") == kind and chances.sum() == pytest.approx(1)
     if kind == "speed":
         assert 1 <= len(features.steps(grid)) <= 6
+
+
+def test_classifier_names_two_kinds() -> None:
+    made = measure.Measurement("x", "dvd2366", "dvd")
+    made.grid = training.disc(["rim", "jitter"], np.random.default_rng(5), 200)
+    judged = classify.classify(made)
+    assert judged is not None and {judged.kind, *judged.also} == {"rim", "jitter"}
+    matrix = training.confusion(np.eye(len(training.NAMES), dtype=np.bool_), [{name: 1.0} for name in training.NAMES])
+    assert (np.diag(matrix) == [0, *[1] * len(training.NAMES)]).all() and matrix.sum() == len(training.NAMES)
+
+
+def test_tables_go_into_a_document(tmp_path: Path) -> None:
+    (tmp_path / "d.md").write_text(f"a\n{training.MARK}\nold\n{training.MARK}\nb\n")
+    training.put(tmp_path / "d.md", "new")
+    assert (tmp_path / "d.md").read_text() == f"a\n{training.MARK}\nnew\n{training.MARK}\nb\n"
+    with pytest.raises(InputError, match="two lines"):
+        training.put(Path(__file__), "x")
 
 
 def test_windows_and_scale() -> None:
@@ -284,6 +301,7 @@ def test_history_and_plan(tmp_path: Path) -> None:
             found.pi_sum8_max = round(20 * growth ** (year - 2015) * (1.02 if year % 2 else 0.98))
             history.record(base, disc, "MCC 004", f"{year}-06-01", found, marks)
     trends = history.trends(base)
+    assert trends[0].state == "over the limit already" and trends[0].growth is not None and trends[0].growth == pytest.approx(1.6, rel=0.02)
     assert trends[0].disc == "bad" and {t.disc for t in trends} == {"good", "bad", "other dye"}
     other = history.trends(base, "other dye")[0]
     assert other.growth is not None and other.growth_low is not None and other.growth_high is not None and other.growth_low < 1.1 < other.growth_high

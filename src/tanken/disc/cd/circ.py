@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tanken.coding.lanes import transpose
 from tanken.coding.reed_solomon import FAILED, Code, code
 
 if TYPE_CHECKING:
@@ -95,84 +96,93 @@ class Decoded:
 def decode(channel: Bytes, erased: NDArray[np.bool_] | None = None) -> Decoded:
     """Decodes channel frames (count, 32); `erased` marks symbols that are no word of the modulation."""
     count = len(channel)
-    words = channel.copy()
-    words[:-1, ::2] = channel[1:, ::2]
-    words[:, INVERTED] ^= 0xFF
-    marks = None
-    if erased is not None and erased.any():
-        marks = erased.astype(np.uint8)
-        marks[:-1, ::2] = erased[1:, ::2]
-    status1 = _inner(words, marks)
+    lanes = _aligned(transpose(np.ascontiguousarray(channel)))
+    lanes[list(INVERTED)] ^= 0xFF
+    marks = _aligned(transpose(erased.astype(np.uint8))) if erased is not None and erased.any() else None
+    status1 = _inner(lanes, marks)
     flags = status1 == FAILED
-    outer = np.zeros((count, 28), dtype=np.uint8)
-    outer_flags = np.zeros((count, 28), dtype=np.uint8)
-    for place in range(28):
-        delay = 4 * (27 - place)
-        outer[:, place] = _shift(words[:, place], delay)
-        outer_flags[delay:, place] = flags[: count - delay]
-    received = outer.copy()
-    status2 = _outer(outer, outer_flags)
+    status1[-1:] = 0  # half of the last C1 word lies in a frame that is not there
+    outer, outer_flags = _delayed(lanes[:28]), _delayed(np.broadcast_to(flags.astype(np.uint8), (28, count))) if flags.any() else None
+    status2, found = _outer(outer, outer_flags)
+    symbols = np.where(status1 == FAILED, np.maximum(3, found), status1).astype(np.int16)
     status2[: min(count, SPREAD)] = 0  # words that began before the stream
-    status2[-1:] = 0  # half of the last C1 word lies in a frame that is not there
+    status2[-1:] = 0
     bad = status2 == FAILED
-    frames = np.empty((count, F1), dtype=np.uint8)
-    doubt = np.empty((count, F1), dtype=np.bool_)
+    frames, doubt = np.zeros((F1, count), dtype=np.uint8), np.zeros((F1, count), dtype=np.uint8)
     for byte, place in enumerate(OUTPUT):
         delay = 2 if byte in DELAYED_OUT else 0
-        frames[:, byte] = _shift(outer[:, place], delay)
-        doubt[:, byte] = _shift(bad & (outer_flags[:, place] != 0), delay)
-        if delay:
-            doubt[:delay, byte] = False
-    symbols = _symbols(status1, received, outer, bad)
+        frames[byte, delay:] = outer[place, : count - delay]
+        if outer_flags is not None and bad.any():
+            doubt[byte, delay:] = (bad & (outer_flags[place] != 0))[: count - delay]
     # the encoder's three delays add up to 111 frames, less the one in which the last even symbols come
-    return Decoded(frames[DELAY - 1 :][: max(0, count - DELAY)], doubt[DELAY - 1 :][: max(0, count - DELAY)], status1, status2, symbols)
+    part = slice(DELAY - 1, DELAY - 1 + max(0, count - DELAY))
+    return Decoded(transpose(frames)[part], transpose(doubt)[part] != 0, status1, status2, symbols)
 
 
-def _inner(words: Bytes, marks: Bytes | None) -> NDArray[np.int16]:
-    """C1: one or two wrong symbols are corrected; beyond that the word is left as it is."""
-    before = words.copy() if marks is not None else None
-    lanes = c1().row_syndromes(words)
-    status = c1().correct(words, lanes)
-    if marks is not None and before is not None:
-        index = np.flatnonzero((status == FAILED) & (marks.sum(axis=1) <= 4))
-        if len(index):
-            piece = words[index]
-            again = c1().decode(piece, marks[index])
-            words[index[again != FAILED]] = piece[again != FAILED]
-            status[index[again != FAILED]] = again[again != FAILED]
-    return status
+def _aligned(lanes: Bytes) -> Bytes:
+    """Even symbols taken from the frame after."""
+    lanes[::2, :-1] = lanes[::2, 1:].copy()
+    return lanes
 
 
-def _outer(words: Bytes, flags: Bytes) -> NDArray[np.int16]:
-    """C2: words that C1 gave up are erasures where at most four touch a word; otherwise up to two wrong symbols, which must be among them."""
-    lanes = c2().row_syndromes(words)
-    wrong = np.bitwise_or.reduce(lanes, axis=0) != 0
-    status = np.zeros(len(words), dtype=np.int16)
-    index = np.flatnonzero(wrong)
-    if not len(index):
-        return status
-    counts = flags[index].sum(axis=1)
-    few, many = index[counts <= 4], index[counts > 4]
-    if len(few):
-        piece = words[few]
-        status[few] = c2().correct(piece, np.ascontiguousarray(lanes[:, few]), flags[few])
-        words[few] = piece
-    if len(many):
-        before, piece = words[many], words[many]
-        result = c2().correct(piece, np.ascontiguousarray(lanes[:, many]))
-        stray = ((before != piece) & (flags[many] == 0)).any(axis=1)
-        result[stray] = FAILED
-        piece[stray] = before[stray]
-        status[many], words[many] = result, piece
-    return status
-
-
-def _symbols(status1: NDArray[np.int16], received: Bytes, outer: Bytes, bad: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """Wrong symbols of each C1 word: as C1 counted them, or, where it gave up, as C2 found them afterwards (at least 3)."""
-    changed = np.zeros((len(status1), 28), dtype=np.bool_)
-    differs = (received != outer) & ~bad[:, None]
+def _delayed(lanes: Bytes) -> Bytes:
+    """C1's lanes (28, count) as those of C2: each late by four frames for every place before the last."""
+    out = np.zeros(lanes.shape, dtype=np.uint8)
     for place in range(28):
         delay = 4 * (27 - place)
-        changed[: len(status1) - delay, place] = differs[delay:, place]
-    out: NDArray[np.int16] = np.where(status1 == FAILED, np.maximum(3, changed.sum(axis=1)), status1).astype(np.int16)
+        out[place, delay:] = lanes[place, : max(0, lanes.shape[1] - delay)]
     return out
+
+
+def _inner(lanes: Bytes, marks: Bytes | None) -> NDArray[np.int16]:
+    """C1: one or two wrong symbols are corrected; beyond that the word is left as it is."""
+    status = np.zeros(lanes.shape[1], dtype=np.int16)
+    syndromes = c1().syndrome_lanes(lanes)
+    index = np.flatnonzero(np.bitwise_or.reduce(syndromes, axis=0))
+    if not len(index):
+        return status
+    words = np.ascontiguousarray(lanes[:, index].T)
+    found = c1().correct(words, np.ascontiguousarray(syndromes[:, index]))
+    if marks is not None:
+        rows = np.ascontiguousarray(marks[:, index].T)
+        again = np.flatnonzero((found == FAILED) & (rows.sum(axis=1) <= 4))
+        piece = words[again]
+        result = c1().decode(piece, rows[again])
+        good = result != FAILED
+        words[again[good]], found[again[good]] = piece[good], result[good]
+    lanes[:, index], status[index] = words.T, found
+    return status
+
+
+def _outer(lanes: Bytes, flags: Bytes | None) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
+    """C2: words that C1 gave up are erasures where at most four touch a word; otherwise up to two wrong symbols, which must be among them.
+
+    Returns the words' states, and of each C1 word how many of its symbols were changed here.
+    """
+    count = lanes.shape[1]
+    status, changed = np.zeros(count, dtype=np.int16), np.zeros(count, dtype=np.int64)
+    syndromes = c2().syndrome_lanes(lanes)
+    index = np.flatnonzero(np.bitwise_or.reduce(syndromes, axis=0))
+    if not len(index):
+        return status, changed
+    before = np.ascontiguousarray(lanes[:, index].T)
+    words, wrong = before.copy(), np.ascontiguousarray(syndromes[:, index])
+    marks = np.zeros_like(words) if flags is None else np.ascontiguousarray(flags[:, index].T)
+    counts = marks.sum(axis=1)
+    found = np.zeros(len(index), dtype=np.int16)
+    few, many = np.flatnonzero(counts <= 4), np.flatnonzero(counts > 4)
+    if len(few):
+        piece = words[few]
+        found[few] = c2().correct(piece, np.ascontiguousarray(wrong[:, few]), marks[few])
+        words[few] = piece
+    if len(many):
+        piece = words[many]
+        result = c2().correct(piece, np.ascontiguousarray(wrong[:, many]))
+        stray = ((before[many] != piece) & (marks[many] == 0)).any(axis=1)
+        result[stray] = FAILED
+        piece[stray] = before[many][stray]
+        found[many], words[many] = result, piece
+    lanes[:, index], status[index] = words.T, found
+    word, place = np.nonzero((words != before) & (found != FAILED)[:, None])
+    np.add.at(changed, np.maximum(0, index[word] - 4 * (27 - place)), 1)
+    return status, changed

@@ -167,6 +167,16 @@ def levels(lines: list[Line]) -> list[int]:
     return [(line.pi if isinstance(line, BlockLine) else line.bler if line.bler is not None else line.c2_pointers) or 0 for line in lines]
 
 
+def alike(first: list[int], second: list[int], sizes: tuple[int, int]) -> tuple[list[int], list[int]]:
+    """Counts of intervals of so many sectors, each added up over the same stretches of the disc."""
+    common = math.lcm(*sizes)
+    parts = []
+    for levels, size in zip((first, second), sizes, strict=True):
+        step = common // size
+        parts.append([sum(levels[i : i + step]) for i in range(0, len(levels) - step + 1, step)])
+    return parts[0], parts[1]
+
+
 @dataclass(slots=True, repr=False)
 class Proof(Record):
     """Whether a drive measures: intervals read twice, their totals, correlation, and the reasons against it."""
