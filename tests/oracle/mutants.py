@@ -18,14 +18,14 @@ from tanken.font.limits import NO_LIMIT, Limits
 from tanken.font.outlines import Executor
 from tanken.font.program import SMALL, Program
 from tanken.font.verifier import Proof
-from tanken.isa.charstring import faults, kernel, proof
+from tanken.isa.charstring import faults, proof, results
 from tanken.isa.charstring.rows import operators
 from tanken.isa.charstring.text import assemble
 
 GLYPHS, LOCALS, GLOBALS = 3, 5, 4
 MUTANTS = 2000  # of one base
 # faults that depend on numbers, which the proof does not follow
-BY_VALUE = [kernel.INDEX, kernel.ROLL, kernel.STORAGE, kernel.NOT_INTEGER]
+BY_VALUE = [results.INDEX, results.ROLL, results.STORAGE, results.NOT_INTEGER]
 PATHS = [row for row in operators() if row.group in ("path", "flex")]
 KEEPING = [row for row in operators() if row.group in ("arithmetic", "storage", "conditional") and "cff" in row.formats]
 
@@ -113,15 +113,15 @@ def mutants(one: Base, count: int, rng: np.random.Generator) -> Program:
 
 def wrong(bounds: np.ndarray, runs: np.ndarray, limits: Limits) -> list[tuple[int, str]]:
     """What proofs and runs of glyphs say against each other: the glyph, and how."""
-    b, fault = bounds, runs[:, kernel.FAULT]
-    points = np.diff(runs[:, kernel.XY_END], prepend=0) // 2
+    b, fault = bounds, runs[:, results.FAULT]
+    points = np.diff(runs[:, results.XY_END], prepend=0) // 2
     fits = (b[:, proof.S_MAX] <= limits.stack) & (b[:, proof.S_HEIGHT] <= limits.nesting) & (b[:, proof.S_STEPS] <= limits.steps) & (b[:, proof.S_POINTS] <= limits.points)
     safe = (b[:, proof.S_END] == proof.ENDS) & fits
-    well = safe & (fault == kernel.OK)
-    by_value = np.isin(fault, [kernel.OK, kernel.RANGE]) | (np.isin(fault, BY_VALUE) & (b[:, proof.S_FLAGS] & proof.COMPUTED != 0))
-    found = {"proved safe, ends in a fault": safe & ~by_value, "refused, runs well": (b[:, proof.S_END] == proof.FAILS) & fits & (fault == kernel.OK)}
-    for name, column, value in (("stack", proof.S_MAX, runs[:, kernel.DEPTH]), ("nesting", proof.S_HEIGHT, runs[:, kernel.HEIGHT]), ("points", proof.S_POINTS, points),
-                                ("steps", proof.S_STEPS, runs[:, kernel.STEPS]), ("hints", proof.S_HINTS, runs[:, kernel.HINT_COUNT])):  # fmt: skip
+    well = safe & (fault == results.OK)
+    by_value = np.isin(fault, [results.OK, results.RANGE]) | (np.isin(fault, BY_VALUE) & (b[:, proof.S_FLAGS] & proof.COMPUTED != 0))
+    found = {"proved safe, ends in a fault": safe & ~by_value, "refused, runs well": (b[:, proof.S_END] == proof.FAILS) & fits & (fault == results.OK)}
+    for name, column, value in (("stack", proof.S_MAX, runs[:, results.DEPTH]), ("nesting", proof.S_HEIGHT, runs[:, results.HEIGHT]), ("points", proof.S_POINTS, points),
+                                ("steps", proof.S_STEPS, runs[:, results.STEPS]), ("hints", proof.S_HINTS, runs[:, results.HINT_COUNT])):  # fmt: skip
         found[f"{name} above the bound"] = safe & (value > b[:, column])
         if name != "stack":
             found[f"{name} below the bound"] = well & (value != b[:, column])

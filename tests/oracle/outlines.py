@@ -17,7 +17,7 @@ import numpy as np
 
 from tanken.font import outlines, program
 from tanken.font.cff import Cff
-from tanken.isa.charstring.kernel import CURVE, FAULT, LINE, MOVE, OPS_END, XY_END
+from tanken.isa.charstring.results import CURVE, FAULT, LINE, MOVE, OPS_END, XY_END
 from tests.oracle import fonts
 
 LOAD = freetype.FT_LOAD_NO_SCALE | freetype.FT_LOAD_NO_BITMAP

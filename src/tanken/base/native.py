@@ -79,12 +79,17 @@ def bare(function: Callable[P, T]) -> Callable[P, T]:
     return _compiled(function, counted=False)
 
 
-def _compiled(function: Callable[P, T], counted: bool) -> Callable[P, T]:
+def inlined(function: Callable[P, T]) -> Callable[P, T]:
+    """Marks a bare kernel that becomes part of whoever calls it: a call that hands over four arrays costs ten nanoseconds."""
+    return _compiled(function, counted=False, inline="always")
+
+
+def _compiled(function: Callable[P, T], counted: bool, **more: str) -> Callable[P, T]:
     if not _compiling:
         return function
     import numba
 
-    options: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": counted}
+    options: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": counted, **more}
     compiled: Callable[P, T] = numba.njit(**options)(function)
     return compiled
 

@@ -10,7 +10,7 @@ from math import ceil, floor, sqrt
 from typing import Any
 
 from tanken.base.native import kernel
-from tanken.isa.charstring.kernel import CLOSE, CURVE, GLYPH_COLUMNS, LINE, MOVE, OPS_END, XY_END
+from tanken.isa.charstring.results import CLOSE, CURVE, GLYPH_COLUMNS, LINE, MOVE, OPS_END, XY_END
 
 FLATNESS = 0.02  # pixels between a curve and its chords
 MAX_CHORDS = 256

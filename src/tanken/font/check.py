@@ -20,7 +20,7 @@ from tanken.font.outlines import Executor, Outlines
 from tanken.font.problems import ERROR, LEVELS, Problem
 from tanken.font.verdicts import Verdict
 from tanken.font.verifier import Proof
-from tanken.isa.charstring.kernel import AT, CURVE, DIVIDED, FAULT, FLAGS, UNSET, WIDTH, XY_END
+from tanken.isa.charstring.results import AT, CURVE, DIVIDED, FAULT, FLAGS, UNSET, WIDTH, XY_END
 
 if TYPE_CHECKING:
     import numpy as np

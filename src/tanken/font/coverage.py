@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tanken.base.records import Record
 from tanken.font.face import Face
 from tanken.font.outlines import Executor
-from tanken.isa.charstring.kernel import FAULT, STEPS
+from tanken.isa.charstring.results import FAULT, STEPS
 from tanken.isa.charstring.rows import by_opcode
 
 SHOWN = 10

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tanken.font.standard import standard_encoding
-from tanken.isa.charstring import kernel
+from tanken.isa.charstring import fixed, results
 from tanken.isa.charstring.decode import LONG, SHORT, Token
 from tanken.isa.charstring.machine import Machine, Stop
 from tanken.isa.charstring.semantics import SEMANTICS
@@ -46,7 +46,7 @@ class Rules:
     refused: tuple[str, ...] = ()
     whole: tuple[str, ...] = ()
     unlike: Callable[[Token], bool] = lambda token: token.raw[0] == LONG
-    forgives: tuple[int, ...] = (kernel.RANGE,)
+    forgives: tuple[int, ...] = (results.RANGE,)
     shifts: bool = True  # a width more, where it may stand, is not counted
     opens: bool = False  # a path may not begin before the first operator that may have the width
     ends: bool = False  # a glyph and a subroutine must say where they end
@@ -64,7 +64,7 @@ class Judge(Machine):
         """Whether the engine takes the glyph; None where its budget is too small to say."""
         for _ in self.run():
             pass
-        return None if self.fault == kernel.BUDGET else not self.fault
+        return None if self.fault == results.BUDGET else not self.fault
 
     def _token(self) -> Token | None:
         token = super()._token()
@@ -74,9 +74,9 @@ class Judge(Machine):
 
     def _implicit(self) -> str:
         if self.rules.ends and not self.program.cff2:
-            raise Stop(kernel.TRUNCATED)
+            raise Stop(results.TRUNCATED)
         if len(self.frames) == 1 and not self.program.cff2 and not self._enough("endchar", 0):
-            raise Stop(kernel.UNDERFLOW)
+            raise Stop(results.UNDERFLOW)
         return super()._implicit()
 
     def _enough(self, name: str, takes: int) -> bool:
@@ -87,24 +87,24 @@ class Judge(Machine):
 
     def _run(self, token: Token) -> None:
         if token.kind == "cut":
-            if kernel.TRUNCATED not in self.rules.forgives:
-                raise Stop(kernel.TRUNCATED)
+            if results.TRUNCATED not in self.rules.forgives:
+                raise Stop(results.TRUNCATED)
             self.push(0) if token.raw[0] != 12 else self.stack.clear()
             return
         self._count()
         operator, rules = token.operator, self.rules
         if operator is None or ("cff2" if self.program.cff2 else "cff") not in operator.formats or operator.group in rules.clears:
             if not rules.illegal_clears:
-                raise Stop(kernel.ILLEGAL)
+                raise Stop(results.ILLEGAL)
             self.stack.clear()
             return
         name = operator.mnemonic
         if rules.opens and self.width_open and operator.group in ("path", "flex") and name not in WIDTHS:
-            raise Stop(kernel.UNDERFLOW)
+            raise Stop(results.UNDERFLOW)
         if name in rules.refused or not self._enough(name, operator.takes):
-            raise Stop(kernel.UNDERFLOW)
+            raise Stop(results.UNDERFLOW)
         if name in rules.whole and not all(isinstance(value, Whole) for value in self.stack[-(2 if name == "roll" else 1) :]):
-            raise Stop(kernel.NOT_INTEGER)
+            raise Stop(results.NOT_INTEGER)
         if name in rules.own:
             rules.own[name](self)
         elif len(self.stack) >= operator.takes:
@@ -119,7 +119,7 @@ class Judge(Machine):
 
     def mask(self) -> None:
         frame, size = self.frames[-1], (self.hints + 7) // 8
-        if frame.pos + size > frame.end and kernel.TRUNCATED in self.rules.forgives:
+        if frame.pos + size > frame.end and results.TRUNCATED in self.rules.forgives:
             self.frames[-1] = replace(frame, pos=frame.end)
             return
         super().mask()
@@ -159,7 +159,7 @@ def _composed(m: Judge) -> None:
         SEMANTICS["endchar"](m)
         return
     if not all(isinstance(value, Whole) for value in m.stack[-2:]):
-        raise Stop(kernel.NOT_INTEGER)
+        raise Stop(results.NOT_INTEGER)
     names = standard_encoding()
     codes = [value >> 16 for value in m.stack[-2:]]
     if all(0 <= code < 256 and code not in names for code in codes):
@@ -171,7 +171,7 @@ def _composed(m: Judge) -> None:
 def _masked(m: Judge) -> None:
     """OTS: there must be a hint."""
     if m.hints + len(m.stack) // 2 < 1:
-        raise Stop(kernel.HINTS)
+        raise Stop(results.HINTS)
     SEMANTICS[m.mnemonic](m)
 
 
@@ -187,7 +187,7 @@ def _end(m: Judge) -> None:
 
 def _truncated_call(m: Judge) -> None:
     """HarfBuzz: a fraction is cut off."""
-    m.stack[-1] = int(m.stack[-1] / kernel.ONE) << 16
+    m.stack[-1] = int(m.stack[-1] / fixed.ONE) << 16
     SEMANTICS[m.mnemonic](m)
 
 
@@ -216,12 +216,12 @@ FREETYPE = Rules(
         "rlineto": lambda n: n % 2 == 0, "rcurveline": lambda n: n % 6 >= 2, "rlinecurve": lambda n: n == 0 or (n >= 6 and n % 2 == 0), "flex": lambda n: n >= 12,
         "index": lambda n: n >= 1, "endchar": lambda n: n not in (2, 3),
     },
-    shifts=False, whole=PLACES, forgives=(kernel.RANGE, kernel.TRUNCATED, kernel.STORAGE), own={"index": _index, "roll": _roll, "get": _get, "endchar": _composed},
+    shifts=False, whole=PLACES, forgives=(results.RANGE, results.TRUNCATED, results.STORAGE), own={"index": _index, "roll": _roll, "get": _get, "endchar": _composed},
 )  # fmt: skip
 HARFBUZZ = Rules(
     _each((*STEMS, *CURVES, "rlineto", "hlineto", "vlineto", "rrcurveto", "rcurveline", "rlinecurve"), _any)
     | {name: _exactly(name) for name in ("flex", "hflex", "hflex1", "flex1")},
-    clears=KEEPING, forgives=(kernel.RANGE, kernel.HINTS), ends=True, own={"callsubr": _truncated_call, "callgsubr": _truncated_call, "blend": _blend},
+    clears=KEEPING, forgives=(results.RANGE, results.HINTS), ends=True, own={"callsubr": _truncated_call, "callgsubr": _truncated_call, "blend": _blend},
 )  # fmt: skip
 OTS = Rules(
     _each(STEMS, lambda n: n >= 2 and n % 2 == 0) | _each(("hintmask", "cntrmask"), lambda n: n % 2 == 0) | _each(CURVES, lambda n: n >= 4 and n % 4 < 2)

@@ -14,7 +14,9 @@ from tanken.base.progress import Event, Progress, silent
 from tanken.font.limits import RUN, Limits, for_format
 from tanken.font.program import Program, compiled, listed
 from tanken.isa.charstring import kernel
-from tanken.isa.charstring.kernel import (
+from tanken.isa.charstring.keeping import ROOM
+from tanken.isa.charstring.pen import SIZE
+from tanken.isa.charstring.results import (
     AT,
     CLOSE,
     CURVE,
@@ -100,7 +102,7 @@ def _outline(gid: int, ops: list[int], xy: list[int], row: list[int]) -> Outline
                    row[HINT_COUNT])  # fmt: skip
 
 
-def _call(run: Any, program: Program, first: int, last: int, limits: Any, room: tuple[Any, Any, Any], out: tuple[Any, Any, Any], seen: tuple[Any, Any], watched: bool) -> int:
+def _call(run: Any, program: Program, first: int, last: int, limits: Any, room: tuple[Any, Any, Any, Any], out: tuple[Any, Any, Any], seen: tuple[Any, Any], watched: bool) -> int:
     p = program
     done: int = run(
         p.data, first, last, p.starts, p.ends, p.fd_of, p.global_starts, p.global_ends, p.local_starts, p.local_ends, p.local_base, p.widths, p.seac, p.cff2,
@@ -117,7 +119,7 @@ def _plain(program: Program, gid: int, limits: list[int], seen: tuple[Any, Any] 
     size = 1024
     while True:
         ops, xy, row = [0] * size, [0] * (3 * size), [0] * GLYPH_COLUMNS
-        room = [0] * 1024, [0] * 256, [0] * 65
+        room = [0] * 1024, [0] * 256, [0] * ROOM, [0] * SIZE
         before = tuple(list(part) for part in seen) if watched else ()
         if _call(kernel.run, program, gid, gid + 1, limits, room, (ops, xy, row), seen, watched) > gid:
             return ops[: row[OPS_END]], xy[: row[XY_END]], row
@@ -142,12 +144,12 @@ class Executor:
         import numpy as np
 
         limits = limits or for_format(RUN, program.cff2)
-        twin = native.twin(KERNEL) if compiled(program) else None
+        twin = native.twin(KERNEL, *kernel.USES) if compiled(program) else None
         self.native = twin is not None
         self.run = twin.run if twin else kernel.run
         self.program, self.watched = program if twin else listed(program), watched
         self.limits = np.asarray(limits.numbers(), np.int64)
-        self.room = np.zeros(1024, np.int64), np.zeros(256, np.int64), np.zeros(65, np.int64)
+        self.room = np.zeros(1024, np.int64), np.zeros(256, np.int64), np.zeros(ROOM, np.int64), np.zeros(SIZE, np.int64)
         self.reached = np.zeros(len(program.global_starts) + len(program.local_starts) if watched else 1, np.int64)
         self.histogram = np.zeros(512, np.int64)
         self.buffers = self._buffers(1 << 16)

@@ -13,7 +13,7 @@ from tanken.font.limits import PROFILES, RUN, SPECIFICATION, for_format
 from tanken.font.problems import ERROR, NOTE, WARNING, Problem
 from tanken.font.program import Program
 from tanken.font.verifier import OPEN, REFUSED, SAFE, Bound, Proof
-from tanken.isa.charstring import faults, kernel
+from tanken.isa.charstring import faults, results
 from tanken.isa.charstring.decode import token_at
 from tanken.isa.charstring.machine import Machine, Step
 from tanken.isa.charstring.proof import COMPUTED, COMPUTED_CALL, DATA_BLEND, DATA_SUBR, FAILS, RECURSION, S_END, S_FAULT, S_FAULT_AT, S_FLAGS, TOO_DEEP, UNKNOWN
@@ -58,7 +58,7 @@ def _flagged(flag: int) -> Test:
     """Where a flag is set first; those of the proof are found by what they are about."""
     if flag == COMPUTED_CALL:
         return lambda machine, step: step.mnemonic in (*CALLS, "endchar", "blend", "vsindex") and not step.pushed and bool(step.before)
-    return lambda machine, step: bool(machine.flags & (kernel.ARITHMETIC if flag == COMPUTED else flag))
+    return lambda machine, step: bool(machine.flags & (results.ARITHMETIC if flag == COMPUTED else flag))
 
 
 def _passes(column: str, limit: int) -> Test:
@@ -115,7 +115,7 @@ def _refused(face: Face, program: Program, bound: Bound) -> Problem:
     if bound.steps <= RUNNABLE and bound.fault not in BY_PROOF:
         machine = _machine(face, program, bound.glyph)
         if machine.fault:
-            if machine.fault not in (kernel.BUDGET, kernel.POINTS) and bound.fault != RECURSION:
+            if machine.fault not in (results.BUDGET, results.POINTS) and bound.fault != RECURSION:
                 rule, message = faults.name(machine.fault), faults.sentence(machine.fault)
             elif bound.fault:
                 rule, message = faults.name(bound.fault), bound.reason
@@ -194,7 +194,7 @@ def run_problems(face: Face, proof: Proof, faulted: list[tuple[int, int, int]], 
             machine = _machine(face, program, gid)
             if machine.fault == fault:
                 place = Place(place.offset, _operator(face, at), machine.frames[-1].name, len(machine.stack))
-            elif fault == kernel.RANGE:
+            elif fault == results.RANGE:
                 place = first_place(face, program, gid, _outside)
         yield Problem(rule, ERROR, sentence, place.offset, gid, face.glyph_name(gid), place.body, place.operator, place.stack, fix)
     if len(faulted) > SHOWN:

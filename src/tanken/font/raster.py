@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-AREA, KERNEL = "tanken.font.area", "tanken.isa.charstring.kernel"
+AREA = "tanken.font.area"
 MAX_PIXELS = 1 << 26
 Colour = tuple[int, int, int]
 INDEX = {"M": 0, "L": 1, "C": 2, "Z": 3}
@@ -45,7 +45,7 @@ class Rasteriser:
     def __init__(self, size: float, units: int) -> None:
         import numpy as np
 
-        compiled = native.twin(AREA, KERNEL)
+        compiled = native.twin(AREA)
         self._many = compiled.many if compiled else area.many
         self.scale = size / units / 65536
         self.pixels = np.empty(1 << 20, np.uint8)
@@ -97,7 +97,7 @@ class Canvas:
             return
         if width * height > MAX_PIXELS:
             raise UsageError(f"a shape of {width} times {height} pixels", wanted=f"at most {MAX_PIXELS}", hint="choose a smaller --size")
-        compiled = native.twin(AREA, KERNEL) if len(ops) > 20_000 else None
+        compiled = native.twin(AREA) if len(ops) > 20_000 else None
         module: Any = compiled or area
         acc: Any = [0.0] * ((width + 2) * height + 2)
         out: Any = [0] * (width * height)

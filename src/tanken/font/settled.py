@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from tanken.font.limits import NO_LIMIT, Limits
 from tanken.font.outlines import Executor
-from tanken.isa.charstring import kernel
-from tanken.isa.charstring.kernel import AT, DEPTH, FAULT, FLAGS, HEIGHT, HINT_COUNT, STEPS, XY_END
+from tanken.isa.charstring import fixed, results
 from tanken.isa.charstring.machine import Machine, Step
 from tanken.isa.charstring.proof import (
     COMPUTED_CALL,
@@ -29,6 +28,7 @@ from tanken.isa.charstring.proof import (
     S_STEPS,
     UNKNOWN,
 )  # fmt: skip
+from tanken.isa.charstring.results import AT, DEPTH, FAULT, FLAGS, HEIGHT, HINT_COUNT, STEPS, XY_END
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,14 +53,14 @@ def settle(program: Program, glyphs: NDArray[np.int64], first: int, budget: int)
         executor = Executor(program, Limits("settle", STACK, NESTING, HINTS, max(budget, 0), max(budget, 0), NO_LIMIT), watched=True)
         ran = executor.outlines(first + i, first + i + 1).glyphs[0]
         budget -= int(ran[STEPS])
-        if ran[FAULT] in (kernel.BUDGET, kernel.POINTS):
+        if ran[FAULT] in (results.BUDGET, results.POINTS):
             continue
-        if ran[FLAGS] & kernel.RANDOM or (program.cff2 and executor.histogram[BLEND]):
+        if ran[FLAGS] & results.RANDOM or (program.cff2 and executor.histogram[BLEND]):
             budget -= FOLLOWED
             if ran[STEPS] > FOLLOWED or chance_decides(program, first + i):
                 continue
         row = glyphs[i]
-        well = ran[FAULT] in (kernel.OK, kernel.RANGE)
+        well = ran[FAULT] in (results.OK, results.RANGE)
         row[S_END], row[S_FAULT], row[S_FAULT_AT], row[S_SEAC_BASE] = ENDS if well else FAILS, 0 if well else ran[FAULT], ran[AT] if not well else 0, -1
         row[S_MAX], row[S_HEIGHT], row[S_HINTS], row[S_STEPS] = ran[DEPTH], ran[HEIGHT], ran[HINT_COUNT], ran[STEPS]
         row[S_POINTS], row[S_FLAGS] = ran[XY_END] // 2, ran[FLAGS] | COMPUTED_CALL
@@ -68,7 +68,7 @@ def settle(program: Program, glyphs: NDArray[np.int64], first: int, budget: int)
 
 def chance_decides(program: Program, gid: int) -> bool:
     """Whether a number that is not the same in each run comes to where it decides: a call, a place on the stack, a part of a seac."""
-    machine = Machine(program, gid, (STACK, NESTING, HINTS, FOLLOWED, kernel.ONE))
+    machine = Machine(program, gid, (STACK, NESTING, HINTS, FOLLOWED, fixed.ONE))
     by_chance, places = set[int](), set[int]()  # positions on the stack, places of the storage
     for step in machine.run():
         n = len(step.before)

@@ -15,7 +15,7 @@ from tanken.font.face import Face
 from tanken.font.limits import PROFILES, Limits, for_format
 from tanken.font.problems import Problem
 from tanken.font.verifier import Proof
-from tanken.isa.charstring import faults, kernel
+from tanken.isa.charstring import faults, results
 from tanken.isa.charstring.proof import COMPUTED, COMPUTED_CALL, ENDS, FAILS, S_END, S_FAULT, S_FLAGS, UNKNOWN
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 JUDGED = 1_000  # glyphs that are run as each engine would
 BUDGET = 20_000  # operators of one
 # what an engine may take in another way than the specification
-STRANGE = kernel.NO_END | kernel.SURPLUS | kernel.ARITHMETIC | kernel.NO_MOVETO | COMPUTED | COMPUTED_CALL
+STRANGE = results.NO_END | results.SURPLUS | results.ARITHMETIC | results.NO_MOVETO | COMPUTED | COMPUTED_CALL
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -78,7 +78,7 @@ def judged(face: Face, proof: Proof, limits: Limits, faulted: Sequence[tuple[int
     strange = (g[:, S_FLAGS] & STRANGE != 0) | (g[:, S_END] != ENDS)
     strange[list(wrong)] = True
     program, numbers = face.lazy_program(), limits.numbers()
-    numbers[kernel.MAX_STEPS] = min(numbers[kernel.MAX_STEPS], BUDGET)
+    numbers[results.MAX_STEPS] = min(numbers[results.MAX_STEPS], BUDGET)
     for count, gid in enumerate(np.flatnonzero(strange & ~refused).tolist()):
         judge = Judge(program, gid, numbers, rules)
         accepts = judge.accepts() if count < JUDGED else None

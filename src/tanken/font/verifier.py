@@ -15,7 +15,7 @@ from tanken.base.records import Record
 from tanken.font import settled
 from tanken.font.limits import RUN, Limits
 from tanken.font.program import Program, compiled, listed
-from tanken.isa.charstring import faults, kernel, proof
+from tanken.isa.charstring import faults, proof, results
 from tanken.isa.charstring.proof import (
     ENDS,
     FAILS,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MODULE, KERNEL = "tanken.isa.charstring.proof", "tanken.isa.charstring.kernel"
+MODULE = "tanken.isa.charstring.proof"
 SAFE, REFUSED, OPEN = "safe", "refused", "unknown"
 WORK = 128  # bytes read for each byte of the file before the verifier gives up: 97 hint counts, and some
 RUNS = 64  # operators run for each byte of the file, over all glyphs that the proof leaves open
@@ -106,7 +106,7 @@ class Proof:
         slots = int(self.slot_base[-1])
         self.too_large = slots > MAX_SLOTS
         slots = 0 if self.too_large else slots
-        twin = native.twin(MODULE, KERNEL) if compiled(program) else None
+        twin = native.twin(MODULE, *proof.USES) if compiled(program) else None
         self._prove = twin.prove if twin else proof.prove
         if not twin:
             self.program, self.slot_base = listed(program), self.slot_base.tolist()
@@ -172,7 +172,7 @@ class Proof:
 
             over |= np.asarray(self.program.ends)[self.first : self.last] - np.asarray(self.program.starts)[self.first : self.last] > limits.size
         if not limits.arithmetic:
-            over |= g[:, S_FLAGS] & kernel.ARITHMETIC != 0
+            over |= g[:, S_FLAGS] & results.ARITHMETIC != 0
         return over
 
     def safe(self, limits: Limits = RUN) -> NDArray[np.bool_]:
@@ -227,7 +227,7 @@ def join_composites(glyphs: NDArray[np.int64], seac: Any) -> None:
         codes = (int(row[column]) for column in (S_SEAC_ACCENT, S_SEAC_BASE))
         parts = [int(seac[code]) if code < 256 else -1 for code in codes]
         if min(parts) < 0:
-            row[S_END], row[S_FAULT] = FAILS, kernel.SEAC
+            row[S_END], row[S_FAULT] = FAILS, results.SEAC
             continue
         for part in (before[part] for part in parts):
             row[S_STEPS], row[S_POINTS] = row[S_STEPS] + part[S_STEPS], row[S_POINTS] + part[S_POINTS]
@@ -235,7 +235,7 @@ def join_composites(glyphs: NDArray[np.int64], seac: Any) -> None:
                 row[column] = max(row[column], part[column])
             row[S_FLAGS] |= part[S_FLAGS]
             if part[S_END] == ENDS and part[S_SEAC_BASE] >= 0:
-                row[S_END], row[S_FAULT] = FAILS, kernel.SEAC
+                row[S_END], row[S_FAULT] = FAILS, results.SEAC
             elif part[S_END] != ENDS:
                 row[S_END], row[S_FAULT], row[S_FAULT_AT], row[S_FAULT_DEPTH] = part[S_END], part[S_FAULT], part[S_FAULT_AT], part[S_FAULT_DEPTH]
             if row[S_END] != ENDS:
@@ -249,4 +249,4 @@ def _excess(row: list[int], limits: Limits, size: int) -> str:
     ):  # fmt: skip
         if value > limit:
             return f"{value} {what}, {limit} are allowed"
-    return "arithmetic" if not limits.arithmetic and row[S_FLAGS] & kernel.ARITHMETIC else ""
+    return "arithmetic" if not limits.arithmetic and row[S_FLAGS] & results.ARITHMETIC else ""

@@ -208,7 +208,7 @@ class Session:
 
     def ending(self, name: str, glyph: str, told: bool) -> int:
         """How it ended; raises InputError for a fault."""
-        from tanken.isa.charstring import faults, kernel
+        from tanken.isa.charstring import faults, results
 
         machine = self.machine
         if machine.fault:
@@ -217,4 +217,4 @@ class Session:
         if told and machine.done:
             facts = {"gid": machine.gid, "name": glyph, "steps": machine.steps, "points": machine.points, "hints": machine.hints, "notes": faults.flag_names(machine.flags)}
             print(json_line(facts) if self.json else f"glyph {machine.gid} {glyph}: {machine.steps} operators, {machine.points} points, {machine.hints} stem hints; ended well")
-        return 124 if machine.fault == kernel.BUDGET else 0
+        return 124 if machine.fault == results.BUDGET else 0

@@ -5,7 +5,8 @@ Adobe Technical Note 5177, sections 3 and 4 and appendix B.
 
 from __future__ import annotations
 
-from tanken.isa.charstring.kernel import (
+from tanken.isa.charstring.proof import COMPUTED, COMPUTED_CALL, DATA_BLEND, DATA_SUBR, RECURSION, TOO_DEEP
+from tanken.isa.charstring.results import (
     AFTER_END,
     ARITHMETIC,
     BLEND,
@@ -32,7 +33,6 @@ from tanken.isa.charstring.kernel import (
     UNDERFLOW,
     UNSET,
 )  # fmt: skip
-from tanken.isa.charstring.proof import COMPUTED, COMPUTED_CALL, DATA_BLEND, DATA_SUBR, RECURSION, TOO_DEEP
 
 # fault: a name for rules, what happened, what to do
 FAULTS: dict[int, tuple[str, str, str]] = {

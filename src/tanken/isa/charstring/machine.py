@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 from tanken.base.records import Record
-from tanken.isa.charstring import kernel
+from tanken.isa.charstring import results
 from tanken.isa.charstring.decode import Token, token_at
 from tanken.isa.charstring.rows import Operator
 from tanken.isa.charstring.semantics import SEMANTICS
@@ -104,7 +104,7 @@ class Machine:
         self.stem_list: list[tuple[str, int, int]] = []
         self.masks: list[tuple[int, str, bytes]] = []  # pieces of path before it, the operator, the bits
         self.x = self.y = self.stem_x = self.stem_y = self.hints = self.points = self.steps = self.flags = self.fault = self.fault_at = 0
-        self.seed = kernel.SEED
+        self.seed = results.SEED
         self.stated_width: int | None = None
         self.done = self.path_open = self.composing = False  # composing: the glyph has ended as a seac, its parts run
         self.pieces: list[tuple[int, int, int]] = []
@@ -146,12 +146,12 @@ class Machine:
     def surplus(self, count: int) -> None:
         """`count` numbers more than the operator takes."""
         if count:
-            self.note(kernel.SURPLUS)
+            self.note(results.SURPLUS)
 
     def push(self, value: int) -> None:
         """A number onto the stack."""
-        if len(self.stack) >= self.limits[kernel.MAX_STACK]:
-            self.fail(kernel.OVERFLOW)
+        if len(self.stack) >= self.limits[results.MAX_STACK]:
+            self.fail(results.OVERFLOW)
         self.stack.append(value)
 
     def width(self, wanted: int) -> None:
@@ -171,8 +171,8 @@ class Machine:
     def _add(self, segment: tuple[Any, ...]) -> None:
         self.path.append(segment)
         self.colours.append(self.frames[-1].name)
-        if self.points > self.limits[kernel.MAX_POINTS]:
-            self.fail(kernel.POINTS)
+        if self.points > self.limits[results.MAX_POINTS]:
+            self.fail(results.POINTS)
 
     def close(self) -> None:
         """Ends the contour."""
@@ -189,7 +189,7 @@ class Machine:
 
     def _opened(self) -> None:
         if not self.path_open:
-            self.note(kernel.NO_MOVETO)
+            self.note(results.NO_MOVETO)
             self.path_open = True
             self._to(self.x, self.y)
             self._add(("M", self.x, self.y))
@@ -231,14 +231,14 @@ class Machine:
         else:
             self.stem_x = edge
         self.hints += len(values) // 2
-        if self.hints > self.limits[kernel.MAX_HINTS]:
-            self.fail(kernel.HINTS)
+        if self.hints > self.limits[results.MAX_HINTS]:
+            self.fail(results.HINTS)
 
     def mask(self) -> None:
         """The bytes behind hintmask and cntrmask."""
         frame, size = self.frames[-1], (self.hints + 7) // 8
         if frame.pos + size > frame.end:
-            self.fail(kernel.TRUNCATED)
+            self.fail(results.TRUNCATED)
         assert self.token is not None
         self.token = token_at(self.raw, self.token.offset, frame.end, size, self.program.cff2)
         self.masks.append((len(self.path), self.mnemonic, self.token.mask))
@@ -247,20 +247,20 @@ class Machine:
     def call(self, kind: str, number: int) -> None:
         """Calls a subroutine; the bias is added here (5177 section 4.7)."""
         p = self.program
-        if len(self.frames) - 1 >= self.limits[kernel.MAX_NESTING]:
-            self.fail(kernel.NESTING)
+        if len(self.frames) - 1 >= self.limits[results.MAX_NESTING]:
+            self.fail(results.NESTING)
         first = int(p.local_base[self.fd]) if kind == "local" else 0
         count = int(p.local_base[self.fd + 1]) - first if kind == "local" else len(p.global_starts)
         number += 107 if count < 1240 else 1131 if count < 33900 else 32768
         if not 0 <= number < count:
-            self.fail(kernel.SUBR)
+            self.fail(results.SUBR)
         starts, ends = (p.local_starts, p.local_ends) if kind == "local" else (p.global_starts, p.global_ends)
         self.frames.append(Frame(kind, number, int(starts[first + number]), int(ends[first + number])))
 
     def leave(self) -> None:
         """Returns from a subroutine."""
         if len(self.frames) == 1:
-            self.fail(kernel.ILLEGAL)
+            self.fail(results.ILLEGAL)
         self.frames.pop()
 
     def end(self, seac: Sequence[int]) -> None:
@@ -269,11 +269,11 @@ class Machine:
             codes = [value >> 16 for value in seac[2:]]
             glyphs = [int(self.program.seac[code]) if 0 <= code < 256 else -1 for code in codes]
             if self.composing or min(glyphs) < 0:
-                self.fail(kernel.SEAC)
+                self.fail(results.SEAC)
             self.pieces, self.composing = [(glyphs[1], seac[0], seac[1]), (glyphs[0], 0, 0)], True
         self.close()
         if len(self.frames) == 1 and self.frames[0].pos < self.frames[0].end:
-            self.note(kernel.AFTER_END)
+            self.note(results.AFTER_END)
         if self.pieces:
             self._begin(*self.pieces.pop(0))
         else:
@@ -338,7 +338,7 @@ class Machine:
     def _implicit(self) -> str:
         """The end of a body without return or endchar: a return, silent, or the end of the glyph."""
         if not self.program.cff2:
-            self.note(kernel.NO_END)
+            self.note(results.NO_END)
         if len(self.frames) > 1:
             self.frames.pop()
             return ""
@@ -350,24 +350,24 @@ class Machine:
             if self.width_open and n in (1, 5) and not self.composing:
                 self.stated_width = self.stack[0]
             elif n not in (0, 4):
-                self.note(kernel.SURPLUS)
+                self.note(results.SURPLUS)
             self.end(self.stack[-4:] if n >= 4 else [])
         return "(end)"
 
     def _count(self) -> None:
         self.steps += 1
-        if self.steps > self.limits[kernel.MAX_STEPS]:
-            self.fail(kernel.BUDGET)
+        if self.steps > self.limits[results.MAX_STEPS]:
+            self.fail(results.BUDGET)
 
     def _run(self, token: Token) -> None:
-        self._count() if token.kind == "operator" else self.fail(kernel.TRUNCATED)
+        self._count() if token.kind == "operator" else self.fail(results.TRUNCATED)
         operator = token.operator
         if operator is None or ("cff2" if self.program.cff2 else "cff") not in operator.formats:
-            self.fail(kernel.ILLEGAL)
+            self.fail(results.ILLEGAL)
         if len(self.stack) < operator.takes:
-            self.fail(kernel.UNDERFLOW)
+            self.fail(results.UNDERFLOW)
         if operator.group in ("arithmetic", "storage", "conditional"):
-            self.note(kernel.ARITHMETIC)
+            self.note(results.ARITHMETIC)
         SEMANTICS[operator.mnemonic](self)
         if operator.clears:
             self.stack.clear()

@@ -14,7 +14,9 @@ from __future__ import annotations
 from typing import Any
 
 from tanken.base.native import kernel
-from tanken.isa.charstring.kernel import (
+from tanken.isa.charstring.effects import bias, clearing, clears, draws, keeping
+from tanken.isa.charstring.fixed import numeral
+from tanken.isa.charstring.results import (
     AFTER_END,
     ARITHMETIC,
     BLEND,
@@ -30,7 +32,6 @@ from tanken.isa.charstring.kernel import (
     SEAC,
     STORAGE,
     SUBR,
-    SURPLUS,
     TRUNCATED,
     UNDERFLOW,
 )  # fmt: skip
@@ -62,45 +63,7 @@ FRAME = 27
 ON_PREFIX, ON_SUFFIX, ON_GLYPH = 0, 1, 2
 
 
-@kernel
-def clears(op: int) -> bool:
-    """Whether an operator of one byte clears the stack."""
-    return op == 1 or (op >= 3 and op <= 8) or op == 14 or (op >= 18 and op <= 27) or op == 30 or op == 31
-
-
-@kernel
-def clearing(op: int, n: int, width: bool) -> tuple[int, int, int, int]:
-    """An operator that clears `n` numbers from the stack: fault, points, hints, flags. Escapes have 256 added; `width`: one may stand in front."""
-    if op == 21 or op == 22 or op == 4:
-        wanted = 2 if op == 21 else 1
-        if n < wanted:
-            return UNDERFLOW, 0, 0, 0
-        return OK, 1, 0, SURPLUS if n > wanted + (1 if width else 0) else 0
-    if op == 5:
-        return (UNDERFLOW if n < 2 or n & 1 else OK), n >> 1, 0, 0
-    if op == 6 or op == 7:
-        return (UNDERFLOW if n < 1 else OK), n, 0, 0
-    if op == 8:
-        return (UNDERFLOW if n < 6 else OK), 3 * (n // 6), 0, SURPLUS if n % 6 else 0
-    if op == 24:
-        return (UNDERFLOW if n < 8 else OK), 3 * ((n - 2) // 6) + 1, 0, SURPLUS if (n - 2) % 6 else 0
-    if op == 25:
-        return (UNDERFLOW if n < 8 or n & 1 else OK), (n - 6) // 2 + 3, 0, 0
-    if op == 26 or op == 27 or op == 30 or op == 31:
-        return (UNDERFLOW if n < 4 else OK), 3 * (n // 4), 0, SURPLUS if n & 2 else 0
-    if op == 1 or op == 3 or op == 18 or op == 23 or op == 19 or op == 20:
-        if n < 2 and op != 19 and op != 20:
-            return UNDERFLOW, 0, 0, 0
-        return OK, 0, n >> 1, SURPLUS if n & 1 and not width else 0
-    if op == 14:
-        fine = n == 0 or n == 4 or (width and (n == 1 or n == 5))
-        return OK, 0, 0, 0 if fine else SURPLUS
-    if op == 15:
-        return (UNDERFLOW if n < 1 else OK), 0, 0, 0
-    if op == 256:
-        return OK, 0, 0, SURPLUS if n else 0
-    wanted = 7 if op == 256 + 34 else 13 if op == 256 + 35 else 9 if op == 256 + 36 else 11
-    return (UNDERFLOW if n < wanted else OK), 6, 0, SURPLUS if n > wanted else 0
+USES = tuple(f"tanken.isa.charstring.{name}" for name in ("fixed", "effects"))  # the kernel modules behind this one
 
 
 @kernel
@@ -108,14 +71,6 @@ def code(value: int) -> int:
     """The code of StandardEncoding that a number is, 256 where it is none."""
     value >>= 16
     return value if value >= 0 and value < 256 else 256
-
-
-@kernel
-def draws(op: int) -> int:
-    """1 for an operator that moves, 2 for one that draws, 0 for others."""
-    if op == 21 or op == 22 or op == 4:
-        return 1
-    return 2 if (op >= 5 and op <= 8) or (op >= 24 and op <= 27) or op == 30 or op == 31 or op >= 256 + 34 else 0
 
 
 @kernel
@@ -146,7 +101,7 @@ def prove(
     """
     variants = max(len(region_base) - 1, 1) if cff2 else 1
     globals_ = len(global_starts)
-    global_bias = 107 if globals_ < 1240 else 1131 if globals_ < 33900 else 32768
+    global_bias = bias(globals_)
     room = len(frames) // FRAME
     rows = len(table) // SUFFIX
     for root in range(first, last):
@@ -248,7 +203,7 @@ def prove(
             fd = context // variants
             local_first = local_base[fd]
             local_count = local_base[fd + 1] - local_first
-            local_bias = 107 if local_count < 1240 else 1131 if local_count < 33900 else 32768
+            local_bias = bias(local_count)
             while ending < 0 and wanted_slot < 0:
                 if pos >= end:
                     if kind == ON_GLYPH:
@@ -275,27 +230,11 @@ def prove(
                 token = pos
                 pos += 1
                 if op >= 32 or op == 28:
-                    if op == 28:
-                        if pos + 2 > end:
-                            ending, fault, fault_at, fault_depth = FAILS, TRUNCATED, token, n
-                            break
-                        value = (data[pos] * 256 + data[pos + 1]) * 65536
-                        pos += 2
-                    elif op < 247:
-                        value = (op - 139) << 16
-                    elif op < 255:
-                        if pos >= end:
-                            ending, fault, fault_at, fault_depth = FAILS, TRUNCATED, token, n
-                            break
-                        value = (((op - 247) << 8) + data[pos] + 108 if op < 251 else -((op - 251) << 8) - data[pos] - 108) << 16
-                        pos += 1
-                    else:
-                        if pos + 4 > end:
-                            ending, fault, fault_at, fault_depth = FAILS, TRUNCATED, token, n
-                            break
-                        value = ((data[pos] * 256 + data[pos + 1]) * 256 + data[pos + 2]) * 256 + data[pos + 3]
-                        pos += 4
-                    value = ((value + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+                    value, pos = numeral(data, op, pos, end)
+                    if pos < 0:
+                        pos = end
+                        ending, fault, fault_at, fault_depth = FAILS, TRUNCATED, token, n
+                        break
                     top3, top2, top1, top0 = top2, top1, top0, value
                     known = min(known + 1, 4)
                     n += 1
@@ -446,7 +385,7 @@ def prove(
                         break
                     op = 256 + data[pos]
                     pos += 1
-                if (op < 256 and clears(op) and not (cff2 and op == 14)) or (op >= 256 + 34 and op <= 256 + 37) or (op == 256 and not cff2) or (cff2 and op == 15):
+                if clears(op, cff2):
                     if relative:
                         clear_op, clear_at, c_known, c_top, c_top1 = op, token, known, top0, top1
                         break
@@ -509,48 +448,23 @@ def prove(
                         ending, fault, fault_at, fault_depth = FAILS, BLEND, token, n
                         break
                     taken, left = count * (region_base[now + 1] - region_base[now] + 1) + 1, count
-                elif cff2 or op < 256:
-                    taken = -1
-                elif op == 256 + 3 or op == 256 + 4 or (op >= 256 + 10 and op <= 256 + 12) or op == 256 + 15 or op == 256 + 24:
-                    taken, left = 2, 1
-                elif op == 256 + 5 or op == 256 + 9 or op == 256 + 14 or op == 256 + 26 or op == 256 + 21:
-                    taken, left = 1, 1
-                elif op == 256 + 18:
-                    taken, left = 1, 0
-                elif op == 256 + 20:
-                    taken, left = 2, 0
-                elif op == 256 + 22:
-                    taken, left = 4, 1
-                elif op == 256 + 23:
-                    taken, left = 0, 1
-                elif op == 256 + 27:
-                    taken, left = 1, 2
-                elif op == 256 + 28:
-                    taken, left = 2, 2
-                elif op == 256 + 29:
-                    taken, left = 1, 1
-                    if known >= 1 and not top0 & 0xFFFF:
-                        deep = max(top0 >> 16, 0) + 2
-                        if relative:
-                            if deep - n > need:
-                                need, need_at = deep - n, token
-                        elif deep > n:
-                            ending, fault, fault_at, fault_depth = FAILS, UNDERFLOW if n < 2 else INDEX, token, n
-                            break
-                    elif not relative and n < 2:
-                        ending, fault, fault_at, fault_depth = FAILS, UNDERFLOW, token, n
+                elif not cff2:
+                    taken, left = keeping(op)
+                if op == 256 + 29 and not cff2 and known >= 1 and not top0 & 0xFFFF:
+                    deep = max(top0 >> 16, 0) + 2
+                    if relative:
+                        if deep - n > need:
+                            need, need_at = deep - n, token
+                    elif deep > n:
+                        ending, fault, fault_at, fault_depth = FAILS, UNDERFLOW if n < 2 else INDEX, token, n
                         break
-                    elif relative and 2 - n > need:
-                        need, need_at = 2 - n, token
-                elif op == 256 + 30:
-                    taken, left = 2, 0
-                    if known >= 2 and not (top0 | top1) & 0xFFFF:
-                        count = top1 >> 16
-                        if count < 0 or (not relative and n >= 2 and count + 2 > n):
-                            ending, fault, fault_at, fault_depth = FAILS, ROLL, token, n
-                            break
-                        if relative and count + 2 - n > need:
-                            need, need_at = count + 2 - n, token
+                if op == 256 + 30 and not cff2 and known >= 2 and not (top0 | top1) & 0xFFFF:
+                    count = top1 >> 16
+                    if count < 0 or (not relative and n >= 2 and count + 2 > n):
+                        ending, fault, fault_at, fault_depth = FAILS, ROLL, token, n
+                        break
+                    if relative and count + 2 - n > need:
+                        need, need_at = count + 2 - n, token
                 if taken < 0:
                     ending, fault, fault_at, fault_depth = FAILS, ILLEGAL, token, n
                     break

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tanken.isa.charstring import kernel
-from tanken.isa.charstring.kernel import DIVIDED, INDEX, NOT_INTEGER, ONE, RANDOM, ROLL, STORAGE, UNDERFLOW, UNSET, divide, multiply, square_root, wrap
+from tanken.isa.charstring import results
+from tanken.isa.charstring.fixed import ONE, divide, multiply, square_root, wrap
+from tanken.isa.charstring.results import DIVIDED, INDEX, NOT_INTEGER, RANDOM, ROLL, STORAGE, UNDERFLOW, UNSET
 
 if TYPE_CHECKING:
     from tanken.isa.charstring.machine import Machine
@@ -268,7 +269,7 @@ def storage(m: Machine) -> None:
 def vsindex(m: Machine) -> None:
     number = m.stack[-1] >> 16
     if not 0 <= number < len(m.program.region_base) - 1:
-        m.fail(kernel.BLEND)
+        m.fail(results.BLEND)
     m.vsindex = number
 
 
@@ -276,7 +277,7 @@ def vsindex(m: Machine) -> None:
 def blend(m: Machine) -> None:
     count = m.stack.pop() >> 16
     if count < 0 or m.vsindex >= len(m.program.region_base) - 1:
-        m.fail(kernel.BLEND)
+        m.fail(results.BLEND)
     scalars = m.program.weights[m.program.region_base[m.vsindex] : m.program.region_base[m.vsindex + 1]]
     regions = len(scalars)
     if len(m.stack) < count * (regions + 1):

@@ -13,7 +13,7 @@ from tanken.font import builder, outlines, program
 from tanken.font.builder import Recipe
 from tanken.font.cff import Cff
 from tanken.font.verifier import Proof
-from tanken.isa.charstring import faults, kernel, proof, rows
+from tanken.isa.charstring import effects, faults, proof, results, rows
 from tanken.isa.charstring.machine import Machine, at_offset, at_operator, in_subroutine
 from tanken.isa.charstring.semantics import SEMANTICS
 from tanken.isa.charstring.text import assemble
@@ -61,12 +61,20 @@ def test_the_table_names_every_operator_that_is_run() -> None:
 def test_the_proof_and_the_table_agree_on_what_clears() -> None:
     for row in rows.operators():
         if row.legal and row.opcode < 256 and row.mnemonic not in ("vsindex", "blend"):
-            assert proof.clears(row.opcode) == row.clears, row.mnemonic
+            assert effects.clears(row.opcode, False) == row.clears, row.mnemonic
         if row.clears and row.legal:
             code = row.opcode if row.opcode < 256 else 256 + (row.opcode & 255)
-            assert proof.clearing(code, row.takes, False)[0] == kernel.OK
+            assert effects.clearing(code, row.takes, False)[0] == results.OK
             if row.takes:
-                assert proof.clearing(code, row.takes - 1, False)[0] == kernel.UNDERFLOW, row.mnemonic
+                assert effects.clearing(code, row.takes - 1, False)[0] == results.UNDERFLOW, row.mnemonic
+
+
+def test_effects_and_the_table_agree() -> None:
+    for row in rows.operators():
+        if row.group in ("arithmetic", "storage", "conditional"):
+            assert effects.keeping(256 + (row.opcode & 255)) == (row.takes, row.gives), row.mnemonic
+    legal = {row.opcode & 255 for row in rows.operators() if row.group in ("arithmetic", "storage", "conditional")}
+    assert all(effects.keeping(256 + code)[0] < 0 for code in range(256) if code not in legal)
 
 
 def test_random_programs_on_both_machines_and_in_the_proof() -> None:
@@ -79,12 +87,12 @@ def test_random_programs_on_both_machines_and_in_the_proof() -> None:
             for _ in machine.run():
                 pass
             bulk = outlines.one(made, gid)
-            assert (machine.fault == bulk.fault or bulk.fault == kernel.RANGE), (seed, gid)
+            assert (machine.fault == bulk.fault or bulk.fault == results.RANGE), (seed, gid)
             if not machine.fault:
                 assert (machine.steps, machine.flags) == (bulk.steps, bulk.flags), (seed, gid)
                 assert bulk.fault or [(s[0], *map(outlines.number, s[1:])) for s in machine.path] == bulk.path
             if bounds[gid, proof.S_END] == proof.ENDS and bounds[gid, proof.S_MAX] <= 48 and bounds[gid, proof.S_HEIGHT] <= 10:
-                assert bulk.fault in (kernel.OK, kernel.RANGE, *mutants.BY_VALUE) and bulk.steps <= bounds[gid, proof.S_STEPS]
+                assert bulk.fault in (results.OK, results.RANGE, *mutants.BY_VALUE) and bulk.steps <= bounds[gid, proof.S_STEPS]
 
 
 def test_backwards_and_breakpoints() -> None:
