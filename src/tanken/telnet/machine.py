@@ -53,6 +53,7 @@ class Machine:
         self._backlog = b""
         self._urgent = False
         self._discarded = 0
+        self._clear = False  # data that came too early was told of
         self._tls_in_auth = False  # TLS began by AUTHENTICATION type SSL: option state stays
         self._handlers: dict[int, Handler] = {}
 
@@ -307,7 +308,9 @@ class Machine:
         if self._urgent:
             self._discarded += len(token.data)
         elif self.security.phase != "open" and self.profile.secure == "required":
-            self.tell(Violation("clear", f"{len(token.data)} octets in clear text before encryption, thrown away", "encryption is required"))
+            if not self._clear:
+                self._clear = True
+                self.tell(Violation("clear", "data in clear text before encryption, thrown away, and all such data to come", "encryption is required"))
         else:
             self._events.append(token)
 

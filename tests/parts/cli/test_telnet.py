@@ -21,7 +21,7 @@ from tests.parts.telnet.peers import OurServer
 
 from tanken import telnet
 from tanken.telnet import codes as c
-from tanken.telnet import profile
+from tanken.telnet import profile, tls
 
 ENVIRON = {**os.environ, "PYTHONPATH": str(SOURCE), "TANKEN_TELNET_PASSWORD": "secret", "TERM": "vt100"}
 COMMAND = (sys.executable, "-m", "tanken", "telnet")
@@ -238,3 +238,20 @@ def test_a_recorded_session_is_decrypted_with_its_logged_key(users: int, tmp_pat
     assert len(key) == 1 and b"over the wire" not in tanken_command("show", str(pcap)).stdout
     shown = tanken_command("show", str(pcap), "--key", key[0])
     assert b'C>S "over the wire' in shown.stdout and b"0 protocol errors" in shown.stdout
+
+
+def test_clients_by_certificate(tmp_path: Path) -> None:
+    """Off loopback without passwords: only who has a certificate of the authority gets a program."""
+    mine, theirs = str(tmp_path / "mine.pem"), str(tmp_path / "theirs.pem")
+    tls.self_signed(mine, "amy")
+    tls.self_signed(theirs, "bob")
+    process, port, line = start("--host", "0.0.0.0", "--client-ca", mine, "--encrypt", "required", "--", "sh", "-c", "echo welcome; cat")
+    pin = line.split()[-1]
+    try:
+        good = connect(port, "--pin", pin, "--certificate", mine, stdin=b"x\n")
+        assert good.returncode == 0 and b"welcome" in good.stdout
+        for words in (("--certificate", theirs), (), ("--encrypt", "off")):
+            assert b"welcome" not in connect(port, "--pin", pin, *words, stdin=b"x\n").stdout
+    finally:
+        process.kill()
+        process.wait()

@@ -6,10 +6,13 @@ The structured ones are made of commands, negotiations, sub-negotiations and dat
 from __future__ import annotations
 
 import random
+import ssl
+import tempfile
 import zlib
+from functools import cache
 
 from tanken.telnet import codes as c
-from tanken.telnet import profile, srp
+from tanken.telnet import profile, srp, tls
 from tanken.telnet.events import Event, merged
 from tanken.telnet.machine import Machine
 
@@ -17,8 +20,10 @@ PASSWORD = srp.make_verifier("amy", "secret", b"0123456789abcdef")
 
 
 def stream(rng: random.Random, pieces: int = 40) -> bytes:
-    """One stream of `pieces` parts."""
-    return b"".join(_piece(rng) for _ in range(pieces))
+    """One stream of `pieces` parts, some with START_TLS first."""
+    verb = rng.choice((0, 0, c.DO, c.WILL, c.DONT, c.WONT))
+    begin = bytes((c.IAC, verb, c.START_TLS)) + c.framed(c.START_TLS, b"\1") if verb else b""
+    return begin + b"".join(_piece(rng) for _ in range(pieces))
 
 
 def _piece(rng: random.Random) -> bytes:
@@ -41,15 +46,25 @@ def _piece(rng: random.Random) -> bytes:
     return c.framed(option, bytes((rng.randrange(6),)) + rng.randbytes(rng.randrange(8)))
 
 
+@cache
+def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    with tempfile.TemporaryDirectory() as folder:
+        tls.self_signed(f"{folder}/pem", "localhost")
+        return tls.client_context(verify=False), tls.server_context(f"{folder}/pem")
+
+
 def machine(kind: str) -> Machine:
-    """A machine with everything switched on."""
-    if kind == "client":
-        return Machine(profile.client(user="amy", password="secret", display=":0", environ={"LANG": "C"}))
-    return Machine(profile.server(verifiers={"amy": PASSWORD}.get))
+    """A machine with everything switched on; "client TLS" and "server TLS" require encryption."""
+    fields: dict[str, object] = {}
+    if kind.endswith("TLS"):
+        fields = {"tls": _contexts()[kind != "client TLS"], "secure": "required"}
+    if kind.startswith("client"):
+        return Machine(profile.client(user="amy", password="secret", display=":0", environ={"LANG": "C"}, **fields))
+    return Machine(profile.server(verifiers={"amy": PASSWORD}.get, **fields))
 
 
 def run(kind: str, cuts: list[bytes]) -> tuple[list[Event], bytes]:
-    """The events (data joined) and the answers of a fresh machine to the octets in these segments."""
+    """The events (data joined) and the answers of a fresh machine to the octets in these segments; of TLS, which begins with random octets, none."""
     one = machine(kind)
     events, out = one.start(), one.take()
     for piece in cuts:
@@ -57,7 +72,7 @@ def run(kind: str, cuts: list[bytes]) -> tuple[list[Event], bytes]:
         while one.more:
             events += one.receive(b"")
         out += one.take()
-    return merged(events), out
+    return merged(events), out.split(b"\x16\x03")[0] if kind.endswith("TLS") else out
 
 
 def cut(data: bytes, rng: random.Random) -> list[bytes]:

@@ -300,7 +300,7 @@ def test_refusal_and_ready() -> None:
     assert Refused(c.ECHO, "him") in feed(machine, bytes((IAC, WONT, c.ECHO)))
 
 
-@pytest.mark.parametrize("kind", ["client", "server"])
+@pytest.mark.parametrize("kind", ["client", "server", "client TLS", "server TLS"])
 def test_same_events_whatever_the_segments(kind: str) -> None:
     begun, seconds = time.monotonic(), float(os.environ.get("TANKEN_FUZZ", 0))
     seed = 0
@@ -313,7 +313,7 @@ def test_same_events_whatever_the_segments(kind: str) -> None:
         seed += 1
 
 
-@pytest.mark.parametrize("kind", ["client", "server"])
+@pytest.mark.parametrize("kind", ["client", "server", "client TLS", "server TLS"])
 def test_cut_at_every_octet(kind: str) -> None:
     data = fuzz.stream(random.Random(99), 25)
     whole = fuzz.run(kind, [data])
