@@ -48,9 +48,12 @@ def is_bootable(thing: Thing) -> bool:
         return False
 
 
-def asks_for_machine(options: argparse.Namespace) -> bool:
-    """Whether an option was given that only a machine has."""
-    return any(getattr(options, name) is not None for name in (*SETTINGS, "exits")) or options.exit_report
+def asks_for_machine(options: argparse.Namespace, thing: Thing) -> bool:
+    """Whether an option was given that only a machine has; behind what is a program it would be the program's."""
+    if any(getattr(options, name) is not None for name in (*SETTINGS, "exits")) or options.exit_report:
+        return True
+    names = {f"--{name}" for name in (*SETTINGS, "exits", "exit-report")}
+    return thing.kind.name != "elf" and thing.data[:2] != b"#!" and any(word.partition("=")[0] in names for word in options.words)
 
 
 def run(options: argparse.Namespace, kernel: str, words: list[str]) -> int:

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
             from tanken.cli.fonts import run as font
 
             return font.run(thing, [*options.words, *(["--trace"] if options.trace else []), *(["--json"] if options.json else [])])
-        if boot.is_bootable(thing) or boot.asks_for_machine(options):
+        if boot.is_bootable(thing) or boot.asks_for_machine(options, thing):
             return boot.run(options, options.program, options.words)
     signals.start()
     words = [os.fsencode(word) for word in (options.program, *options.words)]

@@ -4,13 +4,14 @@ A hypervisor's exit says where the guest touched, not what it wanted (Intel SDM 
 guest's own page tables, decoded, and executed on the guest's registers and memory. An access to where no memory is becomes a final exit.
 
 The instruction is *replayed*: each attempt begins with the guest's state as it was; accesses already made are answered from a log; stores to
-RAM wait; at the first access that the log does not hold, the attempt is given up and the access is the exit. Nothing of the instruction
-is visible until all of it is: at every exit in between the state is that before it, and a fault on the way leaves no half of it, but for
-the devices touched so far. A device is touched once for each access of the instruction, in its order.
+RAM wait; at the first read that the log does not hold, the attempt is given up and the read is the exit. Writes are told in order, before a later
+read, or once all of the instruction is done, as KVM does. A fault on the way leaves no half of an instruction, but for the devices
+touched so far. A device is touched once for each access of the instruction, in its order.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +38,7 @@ KEPT_ROWS = 4096
 UNKNOWN = ("is not implemented", "does not announce")  # faults by which our semantics say that they do not know an instruction
 
 Access = Mmio | PortIo | MsrRead | MsrWrite
-_rows: dict[tuple[int, bytes], tuple[int, ...]] = {}
+_rows: dict[tuple[int, bytes], Inst] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +78,50 @@ class View:
 
     watching = False
 
-    def __init__(self, processor: SystemProcessor, physical: PhysicalMemory, answers: list[tuple[Access, int | None]]) -> None:
-        self.processor, self.physical, self._answers = processor, physical, answers
+    def __init__(self, processor: SystemProcessor, physical: PhysicalMemory) -> None:
+        self.processor, self.physical = processor, physical
+        region = physical.find(0)
+        self._words = region.bytes.cast("Q") if region is not None else memoryview(b"")
+        self._known: tuple[int, ...] = ()
+        self._walks: dict[int, tuple[int, list[tuple[int, int]], int]] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """A new instruction."""
+        self.answers: list[tuple[Access, int | None]] = []
+        self.told: deque[Access] = deque()  # writes that are still to be told
+        self._pages: dict[int, int] = {}  # translations met meanwhile: the guest does not run
+        self.again()
+
+    def refresh(self) -> None:
+        """Look at what rights depend on."""
+        state = self.processor.state
+        if self._known != (known := (state.cr0, state.cr4, state.efer, state.system_flags, state.cpl, state.pkru)):
+            self._known = known
+            self.changed()
+
+    def again(self) -> None:
+        """A new attempt."""
         self.hit = 0
         self.flushed = False
         self._at = 0  # accesses of this attempt so far
         self._stores: list[tuple[int, bytes]] = []
-        self.changed()
 
     def changed(self) -> None:
         """Privilege, mode or a flag that rights depend on may have changed."""
+        self._pages.clear()
+        self._walks.clear()
         self._access = self.processor.access(self.processor.context())
         self._how = self.processor.control().how
 
     def flush(self) -> None:
-        """Nothing is kept here; who runs the guest empties its TLB."""
+        """Who runs the guest empties its TLB too."""
         self.flushed = True
         self.changed()
 
     def flush_page(self, linear: int) -> None:
         self.flushed = True
+        self._pages.clear()
 
     # -- what the semantics ask for
 
@@ -128,7 +153,27 @@ class View:
         self._pieces(linear, size, access)
 
     def _translate(self, linear: int, access: int) -> int:
-        return self.processor.translate(self, LIMIT, linear, access, self._how, 1)
+        key = linear >> 12 << 8 | access
+        page = self._pages.get(key)
+        if page is None:
+            page = self._pages[key] = self._walked(key, linear, access)
+        return page | linear & PAGE - 1
+
+    def _walked(self, key: int, linear: int, access: int) -> int:
+        """The physical page. An earlier walk holds as long as every entry that it read is what it was."""
+        words, known = self._words, self._walks.get(key)
+        root = self.processor.state.cr3
+        if known is not None and known[0] == root:
+            for index, value in known[1]:
+                if words[index] != value:
+                    break
+            else:
+                return known[2]
+        self._seen: list[int] = []
+        page = self.processor.translate(self, LIMIT, linear, access, self._how, 1) & -PAGE
+        if all(index < len(words) for index in self._seen):
+            self._walks[key] = root, [(index, words[index]) for index in self._seen], page
+        return page
 
     def _pieces(self, linear: int, size: int, access: int) -> list[tuple[int, int]]:
         """(guest-physical address, size) of each page's part, all of them translated before any is touched."""
@@ -163,6 +208,9 @@ class View:
     # -- page tables: in RAM; an entry outside of it reads as not present
 
     def __getitem__(self, index: int) -> int:
+        self._seen.append(index)
+        if index < len(self._words):
+            return self._words[index]
         return self.physical[index] if self.physical.find(index << 3) is not None else 0
 
     def __setitem__(self, index: int, value: int) -> None:
@@ -198,9 +246,12 @@ class View:
 
     def ask(self, access: Access) -> int:
         """The answer to an access; raises Unanswered where there is none yet, Faulted where an MSR's was None."""
-        if self._at == len(self._answers):
-            raise Unanswered(access)
-        made, value = self._answers[self._at]
+        if self._at == len(self.answers):
+            if not isinstance(access, Mmio | PortIo) or not access.write:
+                raise Unanswered(access)
+            self.answers.append((access, 0))
+            self.told.append(access)
+        made, value = self.answers[self._at]
         if made != access:
             raise InternalError(f"replayed, the instruction makes {access}", wanted=f"{made}")
         self._at += 1
@@ -226,29 +277,42 @@ def _widths(physical: int, size: int) -> list[tuple[int, int]]:
 
 def decoded(code: bytes, address: int, mode: int) -> Inst:
     """The instruction; rows are kept by bytes and mode, for guests touch devices by few instructions."""
-    row = _rows.get((mode, code))
-    if row is None:
+    inst = _rows.get((mode, code))
+    if inst is None:
         if len(_rows) >= KEPT_ROWS:
             _rows.clear()
-        row = _rows[mode, code] = decode(code, 0, mode).columns
-    return Inst((address, *row[1:COLUMNS]), code)
+        inst = _rows[mode, code] = decode(code, address, mode)
+    if inst.address != address:
+        inst = _rows[mode, code] = Inst((address, *inst.columns[1:COLUMNS]), code)
+    return inst
 
 
 class Emulation:
-    """The instruction at `state`'s RIP. `run` again after each exit, with `answer` before where it was a read.
+    """Instructions of `state`, the next one at its RIP, one at a time: `begin`, then `run` again after each exit, with `answer` before where it was a read.
 
-    `cpuid` answers CPUID, `ticks` is the time stamp counter without the state's offset.
+    `cpuid` answers CPUID, `ticks` is the time stamp counter without the state's offset. The state is changed once the instruction is done.
     """
 
     def __init__(
         self, state: SystemState, physical: PhysicalMemory, ticks: Callable[[], int] = lambda: 0,
         cpuid: Callable[[int, int], tuple[int, int, int, int]] | None = None,
     ) -> None:  # fmt: skip
-        self.state, self.physical, self._ticks, self._cpuid = state, physical, ticks, cpuid
+        self.state, self.physical = state, physical
+        self._processor = SystemProcessor(state)
+        self._view = View(self._processor, physical)
+        self._core = Core(state, self._view, ticks)
+        self._core.cpuid = cpuid or self._processor.cpuid
+        self._machine = IntegerMachine(state, self._view, RIP, ticks, self._core)
+        self.begin()
+
+    def begin(self) -> None:
+        """Take up the instruction at RIP."""
         self.flushed = False  # whether the instruction asked for translations to be forgotten
-        self._answers: list[tuple[Access, int | None]] = []
+        self._inst: Inst | None = None
         self._asked: Access | None = None
         self._value: int | None = 0
+        self._result: Result | None = None
+        self._view.begin()
 
     def answer(self, value: int | None) -> None:
         """What the read gave; None for #GP of an MSR access."""
@@ -256,44 +320,55 @@ class Emulation:
 
     def run(self) -> Result:
         """Take the instruction as far as it goes."""
+        view = self._view
         if self._asked is not None:
-            self._answers.append((self._asked, self._value))
+            view.answers.append((self._asked, self._value))
             self._asked, self._value = None, 0
-        trial = self.state.copy()
-        processor = SystemProcessor(trial)
-        view = View(processor, self.physical, self._answers)
-        core = Core(trial, view, self._ticks)
-        core.cpuid = self._cpuid or processor.cpuid
-        name = "fetch"
+        elif self._result is None and self._inst is not None:
+            return view.told.popleft() if view.told else self._ask()
+        if self._result is None:
+            view.again()
+            self._result = self._attempt()
+        if view.told:
+            return view.told.popleft()
+        return self._ask() if self._result is None else self._result
+
+    def _ask(self) -> Access:
+        """The read that the attempt was given up for."""
+        self._asked = self._wanted
+        return self._wanted
+
+    def _attempt(self) -> Result | None:
+        """How the instruction ends; None where it wants to know what it has not been told."""
+        state, core, view = self.state, self._core, self._view
         try:
-            code = view.fetch(processor.fetch_address())
-            if not code:
-                return EmulationFailure(trial.rip, b"", "no memory to fetch from")
-            inst = core.inst = decoded(code, trial.rip, trial.mode)
-            name = inst.mnemonic
-            exit = self._execute(core, processor, view, inst)
+            if self._inst is None:
+                view.refresh()
+                code = view.fetch(self._processor.fetch_address())
+                if not code:
+                    return EmulationFailure(state.rip, b"", "no memory to fetch from")
+                self._inst = core.inst = decoded(code, state.rip, state.mode)
+            flags = state.system_flags
+            exit = self._execute(self._inst)
         except Unanswered as unanswered:
-            self._asked = unanswered.access
-            return self._asked
+            self._wanted = unanswered.access
+            return None
         except Faulted as faulted:
-            return self._faulted(name, trial, faulted.exit, code if name != "fetch" else b"")
+            return self._faulted(faulted.exit)
         view.commit()
         self.flushed |= view.flushed
-        self.state = trial
         try:
-            processor.after(core, inst, self._flags, view.hit)
+            self._processor.after(core, self._inst, flags, view.hit)
         except Faulted as faulted:
-            return Raised(name, faulted.exit)
-        return Done(name, isinstance(exit, Halt))
+            return Raised(self._inst.mnemonic, faulted.exit)
+        return Done(self._inst.mnemonic, isinstance(exit, Halt))
 
-    def _execute(self, core: Core, processor: SystemProcessor, view: View, inst: Inst) -> Any:
-        """The instruction on the trial state; what it asks of ports and MSRs comes from the log too."""
-        state = core.state
-        self._flags = state.system_flags
-        view.watching = processor.careful
-        machine = IntegerMachine(state, view, RIP, core.ticks, core)
+    def _execute(self, inst: Inst) -> Any:
+        """The instruction; what it asks of ports and MSRs comes from the log too."""
+        state, view = self.state, self._view
+        view.watching = self._processor.careful
         try:
-            exit = machine.step(processor, inst)
+            exit = self._machine.step(self._processor, inst)
         except Exited as exited:
             exit = exited.exit
             if isinstance(exit, PortAccess):
@@ -313,9 +388,9 @@ class Emulation:
             state.regs[0], state.regs[2] = value & 0xFFFF_FFFF, value >> 32
         state.rip = access.following
 
-    def _faulted(self, name: str, trial: SystemState, fault: Fault, code: bytes) -> Result:
+    def _faulted(self, fault: Fault) -> Result:
         """An exception of the instruction itself; one that only says that we do not know it is a failure."""
-        if any(text in fault.message for text in UNKNOWN):
-            return EmulationFailure(self.state.rip, code, fault.message)
-        self.state.cr2 = trial.cr2
-        return Raised(name, fault)
+        inst = self._inst
+        if inst is not None and any(text in fault.message for text in UNKNOWN):
+            return EmulationFailure(self.state.rip, inst.code, fault.message)
+        return Raised("fetch" if inst is None else inst.mnemonic, fault)

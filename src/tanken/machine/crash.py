@@ -37,7 +37,8 @@ def _registers(state: SystemState) -> list[str]:
 
 def _code(machine: Loop, state: SystemState) -> list[str]:
     processor = SystemProcessor(state)
-    view = View(processor, physical_of(machine.memory), [])
+    view = View(processor, physical_of(machine.memory))
+    view.refresh()
     try:
         start = processor.fetch_address()
         code = b""

@@ -118,7 +118,7 @@ class Inst:
     def length(self) -> int:
         return self.columns[Column.LENGTH]
 
-    @property
+    @cached_property
     def form(self) -> Form | None:
         """The row of the map with its selectors and operand codes understood."""
         number = self.columns[Column.FORM]
@@ -130,13 +130,13 @@ class Inst:
         form = self.form
         return form.row if form else None
 
-    @property
+    @cached_property
     def mnemonic(self) -> str:
         """The Intel name without size letter, "(bad)" where no row fits."""
         row = self.row
         return plain(mnemonics(row)[0]) if row else "(bad)"
 
-    @property
+    @cached_property
     def fault(self) -> str | None:
         """Why these bytes are no instruction, None when they are one."""
         fault = self.columns[Column.FAULT]

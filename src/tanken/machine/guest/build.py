@@ -57,7 +57,9 @@ def bzimage() -> bytes:
     stub += b"\x48\xb8" + start.value.to_bytes(8, "little") + b"\xff\xe0"  # mov rax, ...; jmp rax
     protected = (bytes(ENTRY) + stub).ljust(0x1000, b"\0") + body.ljust(len(body) + 7 & ~7, b"\0")
     header = bytearray((SECTORS + 1) * 512)
+    protected = protected.ljust(len(protected) + 15 & ~15, b"\0")
     header[0x1F1] = SECTORS
+    struct.pack_into("<I", header, 0x1F4, len(protected) >> 4)
     header[0x1FE:0x200] = b"\x55\xaa"
     header[0x200:0x202] = b"\xeb\x68"
     header[0x202:0x206] = b"HdrS"
