@@ -38,6 +38,9 @@ class SystemArchitecture(Architecture, Paging, Protocol):
     def raised(self, core: Any, fault: Fault) -> Any:
         """Deliver a fault; an exit where that cannot be done."""
 
+    def window(self) -> Any:
+        """An exit, where somebody waits for interrupts to be let in and they are."""
+
     @property
     def careful(self) -> bool:
         """Whether `before` and `after` have anything to do."""
@@ -52,6 +55,7 @@ class SystemInterpreter:
         self.core, self.isa = core, isa
         self.state, self.memory = core.state, core.memory
         self.executed = 0
+        self.bias = 0  # the time stamp less `executed`; whoever made the core adds it
         self.watch: Callable[[Instruction, Any], None] | None = None
         self._machine = IntegerMachine(core.state, core.memory, counter or Place("rip", 64), core.ticks, core)
         self._decoded: dict[tuple[int, tuple[int, int]], Instruction] = {}
@@ -65,7 +69,7 @@ class SystemInterpreter:
         """Go on until an exit, at most `budget` instructions; the state is exact then."""
         left = -1 if budget is None else budget
         while left:
-            exit = self.step()
+            exit = self.step() or self.isa.window()
             left -= 1
             if exit is not None:
                 return exit

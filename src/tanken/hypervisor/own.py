@@ -25,13 +25,14 @@ from tanken.hypervisor.coalescing import Zones
 from tanken.hypervisor.mmio import Done, Emulation, Raised, physical_of
 from tanken.isa.architecture import Budget, Fault, Halt, Outside
 from tanken.isa.x86.system import state as S
-from tanken.isa.x86.system.core import NMI, Core, MsrAccess, PortAccess, Shutdown
+from tanken.isa.x86.system.core import NMI, Core, MsrAccess, PortAccess, Shutdown, WindowOpen
 from tanken.isa.x86.system.events import interrupt
 from tanken.isa.x86.system.ports import complete
 from tanken.isa.x86.system.processor import SystemProcessor
 from tanken.isa.x86.system.state import SystemState
 
 GP = 13
+BUS = 1000  # nanoseconds that an access to a device takes, where the clock counts instructions: those that poll would count for ever
 SLICE = 5_000_000  # nanoseconds between looks at the real clock
 MOST_NATIVE, MOST_SLOW = 2_000_000, 10_000  # instructions between looks at whether somebody kicked
 FIRST_SLICE = 2_000  # instructions, before the speed is known
@@ -64,14 +65,20 @@ class OwnVcpu:
         self._emulation: Emulation | None = None
         self._value: int | None = 0
         self._speed = FIRST_SLICE / SLICE  # instructions a nanosecond
+        self.engine.bias = 0
 
     @property
     def executed(self) -> int:
         return int(self.engine.executed)
 
     def _ticks(self) -> int:
-        """The time stamp counter in the middle of a run."""
-        return self.clock.tsc_after(self.executed - self.clock.executed)
+        """The time stamp counter in the middle of a run: an instruction is a tick."""
+        return self.executed + int(self.engine.bias)
+
+    def _set_clock(self) -> None:
+        """Before a run. With the host's clock the counter may stand ahead of it for a while: it never goes back."""
+        bias = self.clock.tsc_after(self.executed - self.clock.executed) - self.executed
+        self.engine.bias = bias if self.clock.mode == "instructions" else max(bias, self.engine.bias)
 
     def _cpuid(self, leaf: int, subleaf: int) -> tuple[int, int, int, int]:
         """As the processor's own, with the frequencies of the clock: TSC and crystal (15h), megahertz (16h), the APIC's timer (40000010h)."""
@@ -106,6 +113,7 @@ class OwnVcpu:
             if self._kicked.is_set():
                 self._kicked.clear()
                 return E.Kicked()
+            self._set_clock()
             before = self.executed
             began = time.perf_counter_ns()
             exit = self.engine.run(self._budget(end))
@@ -125,8 +133,6 @@ class OwnVcpu:
 
     def _budget(self, end: int | None) -> int:
         """Instructions of the next slice."""
-        if self.state.window:
-            return 1  # until interrupts are let in, which may be the next instruction
         if self.clock.mode == "instructions":
             done = self.executed - self.clock.executed
             return self._most if end is None else min(max(1, self.clock.instructions_until(end) - done), self._most)
@@ -135,6 +141,8 @@ class OwnVcpu:
 
     def _understand(self, exit: Any) -> E.FinalExit | None:
         """The final exit; None to go on."""
+        if isinstance(exit, WindowOpen):
+            return None
         if isinstance(exit, Outside):
             self.raw = E.EptViolation(exit.physical, exit.linear, exit.access)
             self._emulation = Emulation(self.state.copy(), self.physical, self._ticks, self._cpuid)
@@ -204,6 +212,8 @@ class OwnVcpu:
     def _complete(self) -> E.FinalExit | None:
         """End what the last exit began; an exit where the instruction makes another."""
         value, self._value = self._value, 0
+        if self.clock.mode == "instructions" and (self._emulation is not None or self._port is not None):
+            self.clock.skip(self.clock.now() + BUS)
         if self._emulation is not None:
             self._emulation.answer(value)
             return self._emulate()

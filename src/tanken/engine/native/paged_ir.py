@@ -80,7 +80,8 @@ class PagedBody(Body):
         linear = self.use(address, 64)
         slot = self.value(f"and i64 {self.value(f'lshr i64 {linear}, 7')}, {(N.TLB_ENTRIES - 1) * 32}")
         entry = self.value(f"getelementptr i8, ptr %T, i64 {slot}")
-        tag = self.value(f"load i64, ptr {self.value(f'getelementptr i8, ptr {entry}, i64 {N.TLB_AT + 8 * write}')}")
+        table = N.WRITE_AT if write else N.TLB_AT
+        tag = self.value(f"load i64, ptr {self.value(f'getelementptr i8, ptr {entry}, i64 {table}')}")
         last = self.value(f"add i64 {linear}, {size - 1}") if size > 1 else linear
         differs = self.value(f"icmp ne i64 {tag}, {self.value(f'and i64 {last}, -4096')}")
         miss, hit = self.label(), self.label()
@@ -89,7 +90,7 @@ class PagedBody(Body):
         self.line(f"store i64 {linear}, ptr {self.value(f'getelementptr i8, ptr %S, i64 {N.MISS_AT}')}")
         self.tail("@MISSWRITE" if write else "@MISSREAD")
         self.begin(hit)
-        addend = self.value(f"load i64, ptr {self.value(f'getelementptr i8, ptr {entry}, i64 {N.TLB_AT + 16}')}")
+        addend = self.value(f"load i64, ptr {self.value(f'getelementptr i8, ptr {entry}, i64 {table + 8}')}")
         pointer = self.value(f"inttoptr i64 {self.value(f'add i64 {linear}, {addend}')} to ptr")
         self.pointers[address, size, write] = pointer
         return pointer

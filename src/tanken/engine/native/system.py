@@ -70,6 +70,7 @@ class SystemNative:
         self.state, self.memory = core.state, core.memory
         self.interpreter = SystemInterpreter(core, isa)
         self.N = N = target.tables
+        self.bias = 0  # the time stamp less `executed`
         self.interpreted = 0  # instructions that native code left to the slow engine
         self.left: dict[str, int] | None = None  # by mnemonic, where somebody wants to know
         plain = H.MAP_PRIVATE | H.MAP_ANONYMOUS | H.MAP_NORESERVE
@@ -180,7 +181,8 @@ class SystemNative:
             if native:
                 exit, native = self._native(end)
             else:
-                exit = self.interpreter.step()
+                exit = self.interpreter.step() or self.isa.window()
+                self.interpreted += 1
             if exit is not None:
                 if native:
                     self.target.pull(self.state, self.block)
@@ -198,12 +200,10 @@ class SystemNative:
         if units != self._units:
             self._units = units
             self.flush_code()
-        if not units:
-            return False
         H.handle_faults(self._handler)
         control, now = self.isa.control(), self.isa.context()
         tab[N.HOW], tab[N.ROOT], tab[N.KEY_RIGHTS], tab[N.NOW] = control.how, state.cr3, state.pkru, now
-        tab[N.NO_AVX] = int(units == 1)
+        tab[N.OFF] = units
         tab[N.CANONICAL] = self.target.canonical_bits(state)
         self.target.push(state, self.block)
         struct.pack_into("<Q", self.block, N.CONTEXT_AT, self._contexts_at + now * N.STRIDE)
@@ -213,7 +213,7 @@ class SystemNative:
         """Native code until it comes out, and what has to be done then: an exit if it is one, and whether the state is still in the block."""
         N = self.N
         left = end - self.executed
-        struct.pack_into("<Q", self.block, N.END_AT, end)
+        struct.pack_into("<Q", self.block, N.END_AT, end + self.bias & (1 << 64) - 1)
         reason = self._run(self._block_at, self._resume, left)
         rest = before = struct.unpack_from("<q", self.block, BUDGET_AT)[0]
         if reason <= N.LAST_NATIVE:
@@ -237,7 +237,7 @@ class SystemNative:
         self.target.pull(self.state, self.block)
         self.interpreted += count
         for _ in range(count):
-            exit = self.interpreter.step()
+            exit = self.interpreter.step() or self.isa.window()
             if self.left is not None:
                 name = self.core.inst.mnemonic if self.core.inst is not None else "fetch"
                 self.left[name] = self.left.get(name, 0) + 1

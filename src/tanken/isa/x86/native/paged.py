@@ -12,7 +12,7 @@ from tanken.base.native import bare
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86.kernels import walk as W
 from tanken.isa.x86.kernels.decoder import decode_one
-from tanken.isa.x86.kernels.fields import C_ADDRESS, C_FAULT, C_FORM, C_IMMEDIATE, C_LENGTH, C_PREFIXES, C_SIZES, COLUMNS
+from tanken.isa.x86.kernels.fields import C_ADDRESS, C_FAULT, C_FORM, C_IMMEDIATE, C_LENGTH, C_SIZES, COLUMNS
 from tanken.isa.x86.kernels.walk import walk
 from tanken.isa.x86.native import block as B
 from tanken.isa.x86.native import paged_tables as N
@@ -106,8 +106,9 @@ def host_of(tab: Sequence[int], page: int, write: int) -> int:
 def fill(tab: MutableSequence[int], words: MutableSequence[int], ram: MutableSequence[int], linear: int, write: int) -> int:
     """Put the page of `linear` into the TLB: 1, or 0 where the access is not a plain one."""
     page = linear & -4096
-    entry = (tab[N.CONTEXTS] + tab[N.NOW] * N.STRIDE + N.TLB_AT + ((linear >> 7) & 0x7FE0)) >> 3
-    if words[entry + write] == page:
+    at = tab[N.CONTEXTS] + tab[N.NOW] * N.STRIDE + ((linear >> 7) & 0x7FE0)
+    entry = (at + (N.WRITE_AT if write else N.TLB_AT)) >> 3
+    if words[entry] == page:
         tab[N.CROSSINGS] += 1
         return 0  # it is there: the access goes over its end
     physical = physical_of(tab, ram, linear, W.WRITE if write else 0)
@@ -118,14 +119,28 @@ def fill(tab: MutableSequence[int], words: MutableSequence[int], ram: MutableSeq
     if host < 0 or (write and tab[N.CODE_MAP + number] != 0):
         return 0
     tab[N.MISSES] += 1
-    if words[entry] != page:
-        words[entry + 1] = -1
-    words[entry] = page
+    put_entry(words, entry, page, host, number)
     if write:
-        words[entry + 1] = page
-    words[entry + 2] = host - page
-    words[entry + 3] = number
+        put_entry(words, (at + N.TLB_AT) >> 3, page, host, number)
     return 1
+
+
+@bare
+def put_entry(words: MutableSequence[int], entry: int, page: int, host: int, number: int) -> None:
+    """Fill a TLB entry."""
+    words[entry] = page
+    words[entry + 1] = host - page
+    words[entry + 2] = number
+
+
+@bare
+def stuck(S: Sequence[int], tab: MutableSequence[int]) -> int:
+    """Whether one instruction misses again and again: its accesses drive each other out."""
+    same = tab[N.MISS_HOST] == S[N.HOST_AT >> 3] and tab[N.MISS_BUDGET] == S[N.BUDGET_AT >> 3]
+    tab[N.MISS_TURNS] = tab[N.MISS_TURNS] + 1 if same else 0
+    tab[N.MISS_HOST] = S[N.HOST_AT >> 3]
+    tab[N.MISS_BUDGET] = S[N.BUDGET_AT >> 3]
+    return 1 if tab[N.MISS_TURNS] > 4 else 0
 
 
 @bare
@@ -135,10 +150,10 @@ def mark_code(tab: MutableSequence[int], words: MutableSequence[int], page: int)
         return
     tab[N.CODE_MAP + page] = 1
     for context in range(N.CONTEXT_COUNT):
-        at = (tab[N.CONTEXTS] + context * N.STRIDE + N.TLB_AT) >> 3
+        at = (tab[N.CONTEXTS] + context * N.STRIDE + N.WRITE_AT) >> 3
         for n in range(N.TLB_ENTRIES):
-            if words[at + 4 * n + 3] == page:
-                words[at + 4 * n + 1] = -1
+            if words[at + 4 * n + 2] == page:
+                words[at + 4 * n] = -1
 
 
 @bare
@@ -185,7 +200,7 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: MutableSequence[in
         if known == 0:
             return ask(tab, N.ANALYSIS, pc, 0, 0, 0, 0, form)
         note_x87(tab, code, where, row, record)
-        if known & P.PYTHON or (tab[N.NO_AVX] and tab[row + C_PREFIXES] & L.VEX) or (known & P.BRANCH and tab[row + C_SIZES] & 15 == 2):
+        if known & P.PYTHON or known & tab[N.OFF] or (known & P.BRANCH and tab[row + C_SIZES] & 15 == 2):
             return n + 1
         k0, k1 = first_key(T, tab, row, known), second_key(T, tab, row, known)
         k2 = tab[row + C_IMMEDIATE] if known & P.IMMEDIATE_MATTERS else 0
@@ -435,7 +450,7 @@ def answer(
         return tab[N.AREA_HOST] + block
     number = N.SITES + find_site(tab, S[N.HOST_AT >> 3] - 1 - tab[N.AREA_HOST]) * N.SITE_FIELDS
     if reason == N.MISS_READ or reason == N.MISS_WRITE:
-        if fill(tab, words, ram, S[N.MISS_AT >> 3], 1 if reason == N.MISS_WRITE else 0):
+        if not stuck(S, tab) and fill(tab, words, ram, S[N.MISS_AT >> 3], 1 if reason == N.MISS_WRITE else 0):
             return tab[N.AREA_HOST] + tab[number + 3]
         S[N.REASON_AT >> 3] = N.SLOW
         return 0

@@ -18,12 +18,13 @@ from tanken.isa.x86.native import template as P
 from tanken.isa.x86.native.target import X86
 from tanken.isa.x86.system import state as S
 from tanken.isa.x86.system.execution import SYSTEM
-from tanken.isa.x86.system.processor import SystemProcessor
+from tanken.isa.x86.system.processor import SystemProcessor, unit
 from tanken.isa.x86.system.state import SystemState
 
 WALK = "tanken.isa.x86.kernels.walk"
 # What is written for the abstract machine but wants the slow engine all the same: it changes what native code relies on.
-SLOW = frozenset({"popf", "clac", "stac", "xsetbv", "wrpkru"})
+SLOW = frozenset({"popf", "clac", "stac", "xsetbv", "rdpkru", "wrpkru"})
+UNITS = {"x87": 1 << 20, "wait": 1 << 20, "mmx": 1 << 21, "sse": 1 << 22, "avx": 1 << 23, "xsave": 1 << 24}
 EXTRA = struct.Struct("<BB2xIQQQQQ")  # CPL, WINDOW, TSC_AUX, SHADOW, CR0, CR4, TSC_OFFSET, XCR0
 
 
@@ -45,9 +46,12 @@ class SystemX86(X86):
         self.isa = SystemProcessor(_long(), translating=True)
 
     def analyse(self, inst: Inst) -> int:
-        bits, row = super().analyse(inst), inst.row
-        name = row.attributes.get("sem") or inst.mnemonic if row is not None else ""
-        return bits | P.PYTHON if name in SLOW else bits & ~P.PYTHON if name in SYSTEM and row is not None and "cpl0" not in row.attributes else bits
+        bits, row, form = super().analyse(inst), inst.row, inst.form
+        assert row is not None and form is not None
+        files = frozenset(operand.file for operand in form.operands)
+        bits |= UNITS.get(unit(form.number, inst.mnemonic, row.section, row.feature, files), 0)
+        name = row.attributes.get("sem") or inst.mnemonic
+        return bits | P.PYTHON if name in SLOW else bits & ~P.PYTHON if name in SYSTEM and "cpl0" not in row.attributes else bits
 
     def special(self, inst: Inst) -> str | None:
         return None
@@ -79,7 +83,14 @@ class SystemX86(X86):
         return 56 if state.cr4 & S.LA57 else 47
 
     def units(self, state: SystemState) -> int:
-        """Which units are on, as far as native code depends on it; 0 where it cannot run."""
-        if state.cr0 & (S.EM | S.TS) or not state.cr4 & S.OSFXSR:
-            return 0
-        return 2 if state.cr4 & S.OSXSAVE and state.xcr0 & 6 == 6 else 1
+        """The units that are off, as bits of what is known of a form: their instructions are left to the slow engine, which faults."""
+        off = 0
+        if state.cr0 & S.TS:
+            off |= 0x1F << 20
+        if state.cr0 & S.EM:
+            off |= UNITS["x87"] | UNITS["mmx"] | UNITS["sse"]
+        if not state.cr4 & S.OSFXSR:
+            off |= UNITS["sse"]
+        if not state.cr4 & S.OSXSAVE:
+            off |= UNITS["xsave"] | UNITS["avx"]
+        return off | (UNITS["avx"] if state.xcr0 & 6 != 6 else 0)

@@ -35,9 +35,9 @@ FLAG_BITS = L.LOCK | L.REPZ | L.REPNZ | L.DATA
 
 @bare
 def hashed(value: int) -> int:
-    """Bits of `value` mixed."""
-    value = (value ^ (value >> 29)) * 0x2545F4914F6CDD1D
-    return (value ^ (value >> 32)) & 0x7FFFFFFFFFFFFFFF
+    """Bits of `value` mixed, without a product beyond 63 bits: what LLVM makes of one depends on what it knows around."""
+    folded = (value ^ (value >> 23) ^ (value >> 41)) & 0x7FFFFFFF
+    return (folded * 0x5BD1E995) >> 9
 
 
 @bare

@@ -69,6 +69,11 @@ class Shutdown:
     first: Fault
 
 
+@dataclass(frozen=True, slots=True)
+class WindowOpen:
+    """Somebody waits for interrupts to be let in, and they are."""
+
+
 class Core:
     """`following` is the address behind the instruction under way, `at` its own; `ticks` is the time stamp without its offset."""
 

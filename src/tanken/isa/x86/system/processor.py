@@ -20,7 +20,7 @@ from tanken.isa.x86.semantics.execution import NM, UD
 from tanken.isa.x86.system import cpuid
 from tanken.isa.x86.system import instructions as instructions  # enters its functions
 from tanken.isa.x86.system import state as S
-from tanken.isa.x86.system.core import DB, GP, PF, SS, XM, Core, Shutdown
+from tanken.isa.x86.system.core import DB, GP, PF, SS, XM, Core, Shutdown, WindowOpen
 from tanken.isa.x86.system.events import raised
 from tanken.isa.x86.system.execution import SYSTEM, SystemExecution
 from tanken.isa.x86.system.state import SystemState
@@ -181,6 +181,11 @@ class SystemProcessor:
             return False
         memories = [operand for operand in inst.operands if isinstance(operand, Memory)]
         return memories[0].segment == S.SS if memories else inst.mnemonic in STACK_USERS
+
+    def window(self) -> WindowOpen | None:
+        """An exit, where somebody waits for interrupts to be let in and they are."""
+        state = self.state
+        return WindowOpen() if state.window and state.system_flags & S.IF and state.shadow != state.rip else None
 
     @property
     def careful(self) -> bool:
