@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.parts.cli.command import tanken_command
+from tests.parts.disc.inside import tanken_inside
 
 from tanken.base.errors import InputError, UnsupportedError, UsageError
 from tanken.disc.drive import scan, scsi
@@ -124,13 +125,13 @@ def test_recorded_logs(tmp_path: Path) -> None:
 def test_commands_of_the_command(tmp_path: Path) -> None:
     (tmp_path / "a.iso").write_bytes(np.random.default_rng(0).bytes(80 * 32768))
     raw = str(tmp_path / "a.raw")
-    assert tanken_command("disc", "press", str(tmp_path / "a.iso"), "-o", raw, "--damage", "jitter").returncode == 0
+    assert tanken_inside("disc", "press", str(tmp_path / "a.iso"), "-o", raw, "--damage", "jitter").returncode == 0
     structure = bytearray(2052)
     structure[4 + 19 : 4 + 27], structure[4 + 27 : 4 + 30] = b"RICOHJPN", b"R03"
     (tmp_path / "a.adip").write_bytes(structure)
     scanned = tanken_command("disc", "scan", "--drive", f"sim:{raw}", "--family", "plextor")
     assert scanned.returncode == 0 and b"ECC blocks             80" in scanned.stdout and b"as the drive (plextor) reported" in scanned.stdout
-    scanned = tanken_command("disc", "scan", "--drive", f"sim:{raw}", "--family", "liteon")
+    scanned = tanken_inside("disc", "scan", "--drive", f"sim:{raw}", "--family", "liteon")
     assert b"ECC blocks             80" in scanned.stdout and b"PO: columns" not in scanned.stdout
-    assert b"RICOHJPN R03, Ricoh" in tanken_command("disc", "identify", "--drive", f"sim:{raw}").stdout
-    assert b"Ricoh" in tanken_command("show", raw).stdout
+    assert b"RICOHJPN R03, Ricoh" in tanken_inside("disc", "identify", "--drive", f"sim:{raw}").stdout
+    assert b"Ricoh" in tanken_inside("show", raw).stdout

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.parts.cli.command import tanken_command
+from tests.parts.disc.inside import tanken_inside
 
 from tanken.base.errors import InputError, TankenError, UsageError
 from tanken.disc import classify, damage, features, geometry, history, inputs, logs, measure, media, plan, press, training
@@ -69,13 +70,13 @@ def test_cd_from_the_channel(tmp_path: Path) -> None:
     assert made.form == "efm" and len(made.lines) == 3
     found = summarise(made)
     assert found.c1 is not None and 150 < found.c1["e11"] / 2.13 < 350 and found.edc_bad == 0 and found.c2 is not None and found.c2["cu"] == 0
-    assert json.loads(tanken_command("measure", str(path), "--json").stdout.splitlines()[0])["c1"]["e11"] == made.lines[0].c1["e11"]  # type: ignore[union-attr,index]
+    assert json.loads(tanken_inside("measure", str(path), "--json").stdout.splitlines()[0])["c1"]["e11"] == made.lines[0].c1["e11"]  # type: ignore[union-attr,index]
 
 
 def test_sheets_subcode_and_pointers(tmp_path: Path) -> None:
     channel = press.press_cd(IMAGE[: 2048 * 80])
     write(tmp_path / "a.efm", channel)
-    assert tanken_command("check", str(tmp_path / "a.efm"), "--repair", "-o", str(tmp_path / "a.bin")).returncode == 0
+    assert tanken_inside("check", str(tmp_path / "a.efm"), "--repair", "-o", str(tmp_path / "a.bin")).returncode == 0
     sectors = np.fromfile(tmp_path / "a.bin", dtype=np.uint8).reshape(-1, 2352)
     assert len(sectors) == 80
     write(tmp_path / "a.cue", b'FILE "a.bin" BINARY\n  TRACK 01 MODE1/2352\n    INDEX 01 00:00:00\n')
@@ -87,14 +88,14 @@ def test_sheets_subcode_and_pointers(tmp_path: Path) -> None:
     write(tmp_path / "a.sub", subcode.of_sectors(80).tobytes())
     made = measured(tmp_path / "a.cue")
     assert [line.c2_pointers for line in made.lines] == [80, 0] and [line.q_bad for line in made.lines] == [0, 0]  # type: ignore[union-attr]
-    shown = tanken_command("show", str(tmp_path / "a.cue")).stdout.decode()
+    shown = tanken_inside("show", str(tmp_path / "a.cue")).stdout.decode()
     assert "01 MODE1/2352" in shown and "subcode, C2 pointers" in shown and "mode 1 75" not in shown
     sectors[3, 320:400] ^= 0x55  # what the pointers mark: 80 bytes, 40 words of P and Q
     sectors.tofile(tmp_path / "a.bin")
-    result = tanken_command("check", str(tmp_path / "a.cue"), "--repair", "-o", str(tmp_path / "b.bin"))
+    result = tanken_inside("check", str(tmp_path / "a.cue"), "--repair", "-o", str(tmp_path / "b.bin"))
     assert result.returncode == 0 and b"1 bad" in result.stdout
     write(tmp_path / "bad.cue", b'FILE "/etc/passwd" BINARY\n')
-    assert tanken_command("measure", str(tmp_path / "bad.cue")).stderr.count(b"\n") == 1
+    assert tanken_inside("measure", str(tmp_path / "bad.cue")).stderr.count(b"\n") == 1
 
 
 def test_interrupted_measurement_goes_on(tmp_path: Path) -> None:
@@ -113,8 +114,8 @@ def test_interrupted_measurement_goes_on(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no state"):
         measure.Measurement.restore('{"kind": "dvd"}', "x")
     state = tmp_path / "state.json"
-    first = tanken_command("measure", str(path), "--state", str(state), "--json").stdout
-    assert state.exists() and tanken_command("measure", str(path), "--state", str(state), "--json").stdout == first
+    first = tanken_inside("measure", str(path), "--state", str(state), "--json").stdout
+    assert state.exists() and tanken_inside("measure", str(path), "--state", str(state), "--json").stdout == first
 
 
 @settings(max_examples=15, deadline=None)
@@ -165,7 +166,7 @@ def test_scan_logs(tmp_path: Path) -> None:
     path = qpx("DVD+R", 0, ["0,3.31,0,30,0,1,0,0,0,0", "16,3.32,0,300,0,5,2,0,0,0", "32,3.32,0,30,0,0,0,0,0,1"])
     made = logs.read(str(path))
     assert made is not None and [(line.pi, line.pif, line.po, line.pof) for line in made.lines] == [(30, 1, 0, 0), (300, 5, 2, 0), (30, 0, 0, 1)]  # type: ignore[union-attr]
-    assert b"over 280" in tanken_command("measure", str(path)).stdout
+    assert b"over 280" in tanken_inside("measure", str(path)).stdout
     path = qpx("DVD-R", 4 + 8, [f"{128 * i},8.00,0,0,{100 + i},2,0,0,0,0" for i in range(20)])  # sums over 8 blocks and PIF alone, as LiteOn drives give them
     made = logs.read(str(path))
     assert made is not None and made.span == 8
@@ -175,10 +176,10 @@ def test_scan_logs(tmp_path: Path) -> None:
     made = logs.read(str(path))
     assert made is not None and made.lines[2].c1 == {"e11": 5, "e21": 3, "e31": 3} and made.lines[2].c2 == {"e12": 4, "e22": 2, "e32": 1, "cu": 0}  # type: ignore[union-attr]
     for bad in (qpx("BD-R", 0, ["0,1,0,0,0,0,0,0,0,0"]), qpx("DVD-R", 0, ["0,1,2"]), qpx("DVD-R", 0, ["0,1,x,0,0,0,0,0,0,0"]), qpx("DVD-R", 0, [])):
-        assert tanken_command("measure", str(bad)).returncode != 0
+        assert tanken_inside("measure", str(bad)).returncode != 0
     path = tmp_path / "speed.csv"
     path.write_text("GB,PI Errors,PI Failures\n" + "".join(f"{i / 250:.3f},{(3 if i < 500 else 40) + i % 5},0\n" for i in range(1095)))
-    out = tanken_command("measure", str(path), "--plot", "-").stdout.decode()
+    out = tanken_inside("measure", str(path), "--plot", "-").stdout.decode()
     assert "43." in out.split("steps at")[1].splitlines()[0] and "each line of the log stands for 131 ECC blocks" in out and "57.0 mm" in out
     path = tmp_path / "kprobe.csv"
     path.write_text("Sector;PI;PO\n0;12;0\n16;14;1\n")
@@ -186,7 +187,7 @@ def test_scan_logs(tmp_path: Path) -> None:
     assert made is not None and [(line.pi, line.pif) for line in made.lines] == [(12, 0), (14, 1)]  # type: ignore[union-attr]
     path = tmp_path / "cd.csv"
     path.write_text("Time,C1,C2\n" + "".join(f"{i},{230 + i % 3},0\n" for i in range(20)))
-    assert b"outside IEC 60908" in tanken_command("measure", str(path)).stdout
+    assert b"outside IEC 60908" in tanken_inside("measure", str(path)).stdout
 
 
 def test_command_outputs(tmp_path: Path) -> None:
@@ -200,13 +201,13 @@ def test_command_outputs(tmp_path: Path) -> None:
     assert (out / "x.csv").read_text().startswith("block,psn,pi,pif,po,pof,edc_bad\n0,196608,")
     picture = (out / "x.png").read_bytes()
     assert picture[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", picture[16:24]) == (900, 900)
-    assert (out / "x.svg").read_text().startswith("<svg") and "mm" in tanken_command("measure", raw, "--plot", "-").stdout.decode()
+    assert (out / "x.svg").read_text().startswith("<svg") and "mm" in tanken_inside("measure", raw, "--plot", "-").stdout.decode()
     for words, message in (
         (("measure", raw, "--type", "dvd-ram"), b"type of disc"), (("measure", raw, "--type", "cd"), b"type cd for a DVD"), (("measure", raw, "--map", "x.gif"), b".png"),
         (("measure", "/etc/hostname"), b"no known disc format"), (("disc", "press", raw, "-o", "/nowhere/x"), b"/nowhere/x"), (("measure",), b"no IMAGE"),
         (("disc", "press", raw, "-o", "-", "--damage", "fire"), b"wanted dust"), (("disc", "press", raw, "-o", "-", "--damage", "dust:x=1"), b"wanted specks"),
     ):  # fmt: skip
-        refused = tanken_command(*words)
+        refused = tanken_inside(*words)
         assert refused.returncode in (1, 2) and message in refused.stderr and refused.stderr.count(b"\n") == 1 and refused.stdout == b""
 
 
@@ -236,7 +237,7 @@ def test_two_layers(tmp_path: Path, path: str) -> None:
     (tmp_path / "x.iso").write_bytes((IMAGE * 2)[: blocks * 32768])
     raw = str(tmp_path / "x.raw")
     words = ("disc", "press", str(tmp_path / "x.iso"), "-o", raw, "--spread", "--layers", path, "--damage", "defocus:level=0.05,layer=1")
-    assert tanken_command(*words).returncode == 0
+    assert tanken_inside(*words).returncode == 0
     made = measured(Path(raw))
     assert made.layers == 2 and not made.grid.wrong.any() and made.upper.wrong.sum() == made.column("pi").sum() > 200
     psns = made.column("psn")
@@ -252,7 +253,7 @@ def test_two_layers(tmp_path: Path, path: str) -> None:
     assert summary.by_layer == {"layer 0": 0, "layer 1": int(made.upper.wrong.sum())}
     again = measure.Measurement.restore(json.dumps(made.state()), "state")
     assert (again.upper.wrong == made.upper.wrong).all() and again.layers == 2
-    shown, out = tanken_command("show", raw).stdout, tanken_command("measure", raw, "--map", str(tmp_path / "m.svg"), "--plot", "-").stdout
+    shown, out = tanken_command("show", raw).stdout, tanken_inside("measure", raw, "--map", str(tmp_path / "m.svg"), "--plot", "-").stdout
     assert (b"opposite" if path == "otp" else b"parallel") in shown and b"two layers" in out and b"layer 1" in out and "layer 1" in (tmp_path / "m.svg").read_text()
 
 
@@ -308,13 +309,13 @@ def test_history_and_plan(tmp_path: Path) -> None:
     assert other.crosses is not None and "2030" < other.crosses < "2060" and other.crosses_early is not None and other.crosses_early < other.crosses
     (warning,) = history.mixed(base)
     assert "2 groups" in warning and "other dye" in warning.split("|")[1]
-    shown = tanken_command("measure", "--history", base).stdout.decode()
+    shown = tanken_inside("measure", "--history", base).stdout.decode()
     assert shown.splitlines()[0].startswith("  1. bad") and "another dye" in shown
     with pytest.raises(InputError, match="no disc"):
         history.trends(base, "nothing")
-    assert tanken_command("measure", "--history", str(tmp_path / "none.db")).returncode == 1
+    assert tanken_inside("measure", "--history", str(tmp_path / "none.db")).returncode == 1
     (tmp_path / "junk.db").write_bytes(b"no data base" * 99)
-    assert tanken_command("measure", "--history", str(tmp_path / "junk.db")).stderr.count(b"\n") == 1
+    assert tanken_inside("measure", "--history", str(tmp_path / "junk.db")).stderr.count(b"\n") == 1
     made_plan = plan.plan(0.99, 10, {"a": 0.01, "b": 0.01})
     assert made_plan.total == 2 and set(made_plan.copies) == {"a", "b"} and made_plan.survival > made_plan.single_best
     assert plan.survival({"a": 2}, {"a": 0.05}, 10) < plan.survival({"a": 1, "b": 1}, {"a": 0.05, "b": 0.05}, 10)

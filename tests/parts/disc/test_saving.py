@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.parts.cli.command import tanken_command
+from tests.parts.disc.inside import tanken_inside
 
 from tanken.base.errors import InputError, TankenError
 from tanken.disc import merge, press, saving
@@ -153,16 +154,16 @@ def test_hostile_headers(seed: int) -> None:
 
 def test_command_check(image: Path) -> None:
     ecc, bad = image.with_suffix(".ecc"), image.with_name("bad.iso")
-    assert tanken_command("disc", "protect", str(image), "-o", str(ecc), "--method", "RS03", "--file").returncode == 0
+    assert tanken_inside("disc", "protect", str(image), "-o", str(ecc), "--method", "RS03", "--file").returncode == 0
     _hurt(IMAGE, 5, 60).tofile(bad)
     before = hashlib.sha256(bad.read_bytes()).digest()
     checked = tanken_command("check", str(bad), "--ecc", str(ecc))
     assert checked.returncode == 0 and b"60 bad" in checked.stdout and hashlib.sha256(bad.read_bytes()).digest() == before
-    assert tanken_command("check", str(bad), "--ecc", str(ecc), "--repair").returncode == 0
+    assert tanken_inside("check", str(bad), "--ecc", str(ecc), "--repair").returncode == 0
     assert (image.with_name("bad.iso.repaired")).read_bytes() == IMAGE.tobytes()
-    refused = tanken_command("check", str(bad), "--ecc", str(ecc), "--repair", "-o", str(bad))
+    refused = tanken_inside("check", str(bad), "--ecc", str(ecc), "--repair", "-o", str(bad))
     assert refused.returncode == 2 and b"not read from" in refused.stderr
-    assert tanken_command("check", "/bin/true").returncode in (1, 2)
+    assert tanken_inside("check", "/bin/true").returncode in (1, 2)
 
 
 def test_reads_are_merged_row_by_row(tmp_path: Path) -> None:
@@ -173,7 +174,7 @@ def test_reads_are_merged_row_by_row(tmp_path: Path) -> None:
         start = 5 * 208
         piece[start + rows[0] : start + rows[1]] = rng.integers(0, 256, (rows[1] - rows[0], 182))
         piece.tofile(tmp_path / f"r{number}")
-    alone = tanken_command("check", str(tmp_path / "r0"), "--json")
+    alone = tanken_inside("check", str(tmp_path / "r0"), "--json")
     assert alone.returncode == 1 and json.loads(alone.stdout)["lost"] >= 3
     names = [str(tmp_path / f"r{number}") for number in range(3)]
     out, fixed, _ = saving.save(names)
