@@ -7,7 +7,7 @@ so the state is exact at every fault, and LLVM keeps everything else in the host
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from tanken.engine.graph import Node
@@ -22,7 +22,8 @@ MOST_BLOCKS, MOST_INSTRUCTIONS, LONGEST = 40, 600, 80
 DIVISIONS = frozenset(("udiv", "urem", "sdiv", "srem"))
 ACCESSES = frozenset(("load", "store"))
 Values = dict[Place, Node]
-Site = tuple[int, int, tuple[int, ...] | None]  # guest address, instructions left in its block (0 where the budget ends), what its flags are
+Recipe = tuple[int, ...]  # what the flags are the result of, for the instruction set
+Site = tuple[int, int, Recipe | None]  # guest address, instructions left in its block (0 where the budget ends), what its flags are
 Keys = frozenset[Any]  # pieces of the state: places, and the target's word for all flags
 
 
@@ -43,7 +44,10 @@ class Lowering(Protocol):
     def assign(self, body: ir.Body, values: Values) -> None:
         """Put values into the variables, at a block's end."""
 
-    def sync(self, body: ir.Body, values: Values, keys: Keys) -> tuple[int, ...] | None:
+    def recipe(self, values: Values, entry: Recipe | None) -> Recipe | None:
+        """What the flags are the result of, if registers that still have it, or constants, tell; `entry`: the same when the block began."""
+
+    def sync(self, body: ir.Body, values: Values, keys: Keys, entry: Recipe | None) -> Recipe | None:
         """Store pieces into the state block; flags as what they are the result of: in the block, or as is returned (then they stay unstored)."""
 
     def settle(self, body: ir.Body, values: Values, keys: Keys) -> None:
@@ -61,6 +65,7 @@ class Member:
     branch: Node | None = None
     ways: tuple[int, ...] = ()
     dirty: set[Any] = field(default_factory=set)  # of the state, when it begins
+    recipe: Recipe | None = None  # of the flags, when it begins
 
 
 class _Calls:
@@ -177,21 +182,38 @@ class Region:
 
     def __init__(self, target: Any, chosen: dict[int, Member], head: int) -> None:
         self.members, self.head = chosen, head
+        self.first = replace(chosen[head], dirty=set())  # the head as it is entered from outside
         self.exits: list[int] = []
         self.sites: list[Site] = []
         self.target = target
         recordings, conditions = tuple(m.recording for m in chosen.values()), [m.branch for m in chosen.values() if m.branch]
         self._lowering: Lowering = target.region_lowering(chosen[head].graph, recordings, conditions)
         self._dirty_at_start()
+        self._recipes_at_start()
+
+    def _recipes_at_start(self) -> None:
+        """What the flags are the result of when each member begins, where all ways to it agree."""
+        known: dict[int, Recipe | None] = {}
+        left: list[tuple[Member, Recipe | None]] = [(self.first, None)]
+        while left:
+            member, entry = left.pop()
+            self._lowering.graph = member.graph
+            after = self._lowering.recipe(member.recording.values, entry)
+            for way in member.ways:
+                if way in self.members and (way not in known or (known[way] is not None and known[way] != after)):
+                    known[way] = after if way not in known else None
+                    left.append((self.members[way], known[way]))
+        for start, member in self.members.items():
+            member.recipe = known.get(start)
 
     def _dirty_at_start(self) -> None:
         """Which pieces of the state are not stored when each member begins."""
         lowering = self._lowering
-        self.members[self.head].dirty.add(lowering.flags)
+        self.first.dirty.add(lowering.flags)
         grown = True
         while grown:
             grown = False
-            for member in self.members.values():
+            for member in (self.first, *self.members.values()):
                 dirty = set(member.dirty)
                 for before, after, hazard in _steps(member):
                     dirty = (dirty & {lowering.flags} if hazard else dirty) | lowering.changed(before, after)
@@ -208,7 +230,7 @@ class Region:
         body.line("store i64 %B, ptr %Bv")
         self._lowering.prologue(body)
         self._enter()
-        for member in self.members.values():
+        for member in (self.first, *self.members.values()):
             self._member(member)
         lines = "\n".join(body.lines)
         text = f"define dso_local preserve_nonecc void @region{ir.ARGUMENTS} #0 {{\n{lines}\n}}\n"
@@ -218,13 +240,13 @@ class Region:
 
     def _enter(self) -> None:
         """Into the head's block, where nothing forbids it."""
-        body, head = self.body, f"%b{self.head:x}"
+        body, head = self.body, "%first"
         if not self._lowering.guarded:
             return body.line(f"br label {head}")
         out = body.label()
         body.line(f"br i1 {self._lowering.unmasked}, label {out}, label {head}, !prof !0")
         body.begin(out)
-        self._site(self.head, 1, self._lowering.sync(body, {}, frozenset((self._lowering.flags,))))
+        self._site(self.head, 1, self._lowering.sync(body, {}, frozenset((self._lowering.flags,)), None))
         body.budget = body.value("sub i64 %B, 1")
         body.tail("@REGION")
         return None
@@ -232,13 +254,13 @@ class Region:
     def _at(self, offset: int) -> str:
         return self.body.value(f"getelementptr i8, ptr %S, i64 {offset}")
 
-    def _site(self, pc: int, left: int, recipe: tuple[int, ...] | None) -> None:
+    def _site(self, pc: int, left: int, recipe: Recipe | None) -> None:
         self.body.line(f"store i32 {len(self.sites)}, ptr {self._at(SITE_AT)}")
         self.sites.append((pc, left, recipe))
 
     def leave_slowly(self) -> None:
         """Let the interpreter do the instruction."""
-        recipe = self._lowering.sync(self.body, self._values, frozenset(self._dirty))
+        recipe = self._lowering.sync(self.body, self._values, frozenset(self._dirty), self._entry)
         self._site(self._pc, self._left, recipe)
         self.body.tail("@REGION")
 
@@ -246,14 +268,15 @@ class Region:
         body, count = self.body, len(member.recording.instructions)
         body.begin_block()
         self._lowering.graph = member.graph
-        body.begin(f"%b{member.start:x}")
+        body.begin("%first" if member is self.first else f"%b{member.start:x}")
+        self._entry = member.recipe
         before = body.value("load i64, ptr %Bv")
         self._budget = body.value(f"sub i64 {before}, {count}")
         on, out = body.label(), body.label()
         body.line(f"br i1 {body.value(f'icmp slt i64 {self._budget}, 0')}, label {out}, label {on}, !prof !0")
         body.begin(out)
         saved = dict(body.names)
-        self._site(member.start, 0, self._lowering.sync(body, {}, frozenset(member.dirty)))
+        self._site(member.start, 0, self._lowering.sync(body, {}, frozenset(member.dirty), self._entry))
         body.budget = before
         body.tail("@REGION")
         body.budget = self._budget
@@ -272,7 +295,7 @@ class Region:
             self._values, self._pc, self._left = before, recording.instructions[number].address, left
             mine = [event for event in events if event.at == number]
             if hazard:
-                recipe = self._lowering.sync(body, before, frozenset(self._dirty))
+                recipe = self._lowering.sync(body, before, frozenset(self._dirty), self._entry)
                 self._dirty = {self._lowering.flags} if recipe is not None else set()
                 self.mark = f'call void asm sideeffect "{MARK}{len(self.sites)}.${{:uid}}:", "~{{memory}}"()'
                 self.sites.append((self._pc, left, recipe))

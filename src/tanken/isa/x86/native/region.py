@@ -150,10 +150,10 @@ class RegionLowering(Lowering):
             value, kind = self._now(body, values, place), self._variable(place)[1]
             body.line(f"store {kind} {value}, ptr {self._state(body, B.where(place)[0])}")
 
-    def sync(self, body: Body, values: Values, keys: frozenset[Any]) -> Recipe | None:
+    def sync(self, body: Body, values: Values, keys: frozenset[Any], entry: Recipe | None) -> Recipe | None:
         self._store(body, values, keys)
         if FLAGS in keys:
-            recipe = self._recipe(values)
+            recipe = self.recipe(values, entry)
             if recipe is not None:
                 return recipe
             kind, a, b = self._lazy(body, values)
@@ -163,9 +163,11 @@ class RegionLowering(Lowering):
                 body.line(f"store i64 {b}, ptr {self._state(body, B.LAZY_B)}")
         return None
 
-    def _recipe(self, values: Values) -> Recipe | None:
+    def recipe(self, values: Values, entry: Recipe | None) -> Recipe | None:
         """What the flags are the result of, where that stands in registers anyway, or is constant."""
         flags = {place: node for place, node in values.items() if place in STATUS and not self._same(place, node)}
+        if not flags:
+            return entry if entry is not None and self._keeps(values, entry) else None
         found = self._arithmetic(flags) if len(flags) == len(STATUS) else None
         if found is None:
             return None
@@ -176,6 +178,11 @@ class RegionLowering(Lowering):
         first, second = sources[0], sources[-1]
         assert first is not None and second is not None
         return KINDS[operation, width], *first, *second
+
+    def _keeps(self, values: Values, recipe: Recipe) -> bool:
+        """Whether the registers of a recipe are as they were when the block began."""
+        offsets = [number for constant, number in (recipe[1:3], recipe[3:5]) if not constant]
+        return not any(B.where(place)[0] in offsets and not self._same(place, node) for place, node in values.items() if place.field == "regs")
 
     def _source(self, values: Values, node: Node, width: int) -> tuple[int, int] | None:
         """(1, number) of a constant, (0, offset in the state block) of a register that has the value in its low bits."""
