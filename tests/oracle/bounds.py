@@ -23,6 +23,7 @@ PAIRS = (
 
 def main() -> int:
     glyphs = wrong = 0
+    fonts.tell_missing()
     for path, _, table, origin in fonts.tables(sys.argv[1] if len(sys.argv) > 1 else "*"):
         program = arrays(Cff(table, str(path), origin))
         bounds, runs = Proof(program).glyphs, Executor(program).outlines(0, program.glyphs).glyphs

@@ -105,6 +105,7 @@ def differing(run: outlines.Outlines, face: freetype.Face) -> list[int]:
 def main() -> int:
     glyphs, bad, tables = 0, 0, 0
     began = time.perf_counter()
+    fonts.tell_missing()
     for path, index, table, origin in fonts.tables(sys.argv[1] if len(sys.argv) > 1 else "*"):
         cff = Cff(table, str(path), origin)
         executor = outlines.Executor(program.arrays(cff))

@@ -108,6 +108,7 @@ def tables(pattern: str) -> Iterator[tuple[Path, int, bytes, Gsub]]:
 
 def main() -> int:
     count, total, wrong, number = int(sys.argv[2]) if len(sys.argv) > 2 else 20, 0, 0, 0
+    fonts.tell_missing()
     for path, face, data, gsub in tables(sys.argv[1] if len(sys.argv) > 1 else "*"):
         done, found = differing(data, face, gsub, count)
         total, wrong, number = total + done, wrong + len(found), number + 1

@@ -22,6 +22,7 @@ SHOWN = 10  # findings of one rule; what more there are is counted
 FLAGGED = 2_000  # and for the place of what a glyph gets away with
 BY_PROOF = (DATA_SUBR, DATA_BLEND, TOO_DEEP)
 CALLS = ("callsubr", "callgsubr")
+KEEPING = ("arithmetic", "storage", "conditional")
 RUNNABLE = 20_000  # operators within which the machine is run for the place of a fault
 LEVELS = {"no-moveto": WARNING, "no-end": WARNING, "surplus": WARNING, "arithmetic": WARNING, "after-endchar": WARNING, "random": WARNING,
           "get-unset": WARNING, "undefined-arithmetic": WARNING, "computed-place": WARNING, "computed-call": WARNING}  # fmt: skip
@@ -58,7 +59,9 @@ def _flagged(flag: int) -> Test:
     """Where a flag is set first; those of the proof are found by what they are about."""
     if flag == COMPUTED_CALL:
         return lambda machine, step: step.mnemonic in (*CALLS, "endchar", "blend", "vsindex") and not step.pushed and bool(step.before)
-    return lambda machine, step: bool(machine.flags & (results.ARITHMETIC if flag == COMPUTED else flag))
+    if flag in (COMPUTED, results.ARITHMETIC):
+        return lambda machine, step: machine.token is not None and machine.token.operator is not None and machine.token.operator.group in KEEPING
+    return lambda machine, step: bool(machine.flags & flag)
 
 
 def _passes(column: str, limit: int) -> Test:

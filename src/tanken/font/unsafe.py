@@ -26,7 +26,7 @@ STEPS = 10_000
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Write(Record):
-    """A word written outside of the stack: by the operator at an offset of the table, to which word, what value (16.16)."""
+    """A word written outside of the stack: by the operator at an offset, to which word, what value (16.16)."""
 
     offset: int
     operator: str
@@ -63,10 +63,10 @@ class Report:
 class Unchecked:
     """The machine: `enabled` must be set by who knows what this is. Raises UsageError."""
 
-    def __init__(self, program: Program, gid: int, enabled: bool = False) -> None:
+    def __init__(self, program: Program, gid: int, enabled: bool = False, origin: int = 0) -> None:
         if not enabled:
             raise UsageError("the unchecked charstring machine is off", wanted="enabled=True, or tanken run FONT --glyph G --unsafe")
-        self.program, self.gid = program, gid
+        self.program, self.gid, self.origin = program, gid, origin
         self.memory = [0] * (BELOW + STACK + ABOVE)
         self.top = self.lowest = self.highest = BELOW  # where the next number goes
         self.writes: list[Write] = []
@@ -99,7 +99,7 @@ class Unchecked:
         pos, end, steps = int(self.program.starts[self.gid]), int(self.program.ends[self.gid]), 0
         while pos < end and steps < STEPS:
             token = token_at(raw, pos, end)
-            self.offset, self.name, pos = token.offset, token.mnemonic, token.end
+            self.offset, self.name, pos = self.origin + token.offset, token.mnemonic, token.end
             if token.kind == "number":
                 self.name = "a number"
                 self.push(token.value)
@@ -126,6 +126,6 @@ class Unchecked:
                 self.push(values[i] if i < len(values) else 0)
 
 
-def run(program: Program, gid: int, enabled: bool = False) -> Report:
-    """Runs glyph `gid` unchecked; raises UsageError unless `enabled`."""
-    return Unchecked(program, gid, enabled).run()
+def run(program: Program, gid: int, enabled: bool = False, origin: int = 0) -> Report:
+    """Runs glyph `gid` unchecked; raises UsageError unless `enabled`. Offsets count from `origin`, where the table begins in the file."""
+    return Unchecked(program, gid, enabled, origin).run()

@@ -82,6 +82,8 @@ def judged(face: Face, proof: Proof, limits: Limits, faulted: Sequence[tuple[int
     for count, gid in enumerate(np.flatnonzero(strange & ~refused).tolist()):
         judge = Judge(program, gid, numbers, rules)
         accepts = judge.accepts() if count < JUDGED else None
+        if accepts is None and g[gid, S_END] == ENDS:
+            continue  # too long to be run, but proved to end within the limits
         refused[gid], unknown[gid] = accepts is False, accepts is None
         if not accepts:
             reasons[gid] = faults.sentence(judge.fault or int(g[gid, S_FAULT]))

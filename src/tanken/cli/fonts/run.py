@@ -44,7 +44,7 @@ def run(thing: Thing, words: list[str]) -> int:
     face = fonts.face_of(thing.data, thing.name, options)
     gid = fonts.glyph_of(face, options, "run")
     if options.unsafe:
-        return _unsafe(face.lazy_program(), gid)
+        return _unsafe(face.lazy_program(), gid, face.cff.origin)
     limits = RUN.numbers()
     limits[3] = options.budget
     if face.cff.is_cff2:
@@ -66,12 +66,12 @@ def run(thing: Thing, words: list[str]) -> int:
     return session.ending(face.name, face.glyph_name(gid), not options.trace and not options.debug)
 
 
-def _unsafe(program: object, gid: int) -> int:
+def _unsafe(program: object, gid: int, origin: int) -> int:
     from tanken.font import unsafe
     from tanken.font.program import Program
 
     assert isinstance(program, Program)
-    report = unsafe.run(program, gid, enabled=True)
+    report = unsafe.run(program, gid, True, origin)
     for line in report.lines():
         print(line)
     return 1 if report.overrun else 0
