@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import threading
 import weakref
 from array import array
 from bisect import bisect_right
@@ -37,6 +38,8 @@ BLOB, HOOK_BLOB = 32 << 20, 2 << 20
 WATCH_SPACE = 1 << 16
 ENDLESS = 1 << 62
 _engines: weakref.WeakSet[Native] = weakref.WeakSet()
+_turn = threading.RLock()
+_running: list[Native] = []
 
 
 class Native:
@@ -73,6 +76,7 @@ class Native:
         self._install()
         target.bind(state, self.block)
         self.table: HookTable | None = None
+        self._hooks: Hooks | None = None
         self._left = 0  # instructions when native code was entered
         self._interpreting = False
         constants = self.tab[N.CONSTANTS : N.CONSTANTS + N.MOST_CONSTANTS].cast("B")
@@ -83,6 +87,8 @@ class Native:
         _engines.add(self)
 
     def __del__(self) -> None:
+        if hasattr(self, "_interrupt"):
+            H.unchain_interrupts(self._interrupt)
         for at, size in getattr(self, "_mapped", ()):
             H.unmap_memory(at, size)
 
@@ -107,7 +113,7 @@ class Native:
         self._watch_at = self._at
         self._at += WATCH_SPACE
         base = self.area.run_at
-        known = {"AREALOW": base + self._at, "AREAHIGH": base + AREA, "STATE": self._block_at, "SIGNAL": H.libc_address("signal"),
+        known = {"AREABASE": base + places["run"], "AREALOW": base + self._at, "AREAHIGH": base + AREA, "STATE": self._block_at, "SIGNAL": H.libc_address("signal"),
                  "STRUCK": base + places[f"stub{N.STRUCK}"]}  # fmt: skip
         for name, code in codes.items():
             self._patch(places[name], code, known)
@@ -118,7 +124,7 @@ class Native:
         kinds = (ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
         self._run_free = self._run = ctypes.CFUNCTYPE(*kinds)(base + places["run"])
         self._run_locked = ctypes.PYFUNCTYPE(*kinds)(base + places["run"])  # holding the interpreter's lock, for hooks in Python
-        self._handler = base + places["handler"]
+        self._handler, self._interrupt = base + places["handler"], base + places["interrupt"]
         self._first = self._at
         self.tab[N.AREA_AT], self.tab[N.AREA_HOST], self.tab[N.AREA_SIZE] = self._at, base, AREA
         self.tab[N.GUEST_HOST] = self.memory.host
@@ -143,12 +149,17 @@ class Native:
     # -- hooks
 
     def attach(self, hooks: Hooks) -> None:
-        """Run these hooks from now on."""
+        """Run these hooks, from the first one that is set on; until then all is as without."""
+        self._hooks = hooks
+        hooks.changed = lambda hook: self._use_hooks() if hook.kind != "exit" else None
+
+    def _use_hooks(self) -> None:
         from tanken.engine.native.hook_table import HookTable
 
-        self.interpreter.attach(hooks)
+        assert self._hooks is not None
+        self.interpreter.attach(self._hooks)
         self.hot.forget(0, 1 << 64)  # regions know no hooks
-        self.table = HookTable(self, hooks)
+        self.table = HookTable(self, self._hooks)
 
     def hold_lock(self, held: bool) -> None:
         """Whether native code calls Python, for which it needs the interpreter's lock."""
@@ -172,6 +183,10 @@ class Native:
 
     @until.setter
     def until(self, address: int | None) -> None:
+        if self.table is None:
+            if address is None:
+                return
+            self._use_hooks()
         assert self.table is not None
         self.interpreter.until = address
         if address != self.table.until:
@@ -273,17 +288,39 @@ class Native:
     # -- running
 
     def run(self, budget: int | None = None) -> Exit:
-        """Go on until an exit; at most `budget` instructions, or a few less where it need not be `exact`. The state is exact then."""
-        H.handle_faults(self._handler)
-        end = self.executed + (ENDLESS if budget is None else budget)
+        """Go on until an exit; at most `budget` instructions, fewer where a signal came that Python handles, a few less where it
+        need not be `exact`. The state is exact then.
+
+        One engine of the process runs at a time: another thread's waits; one that a hook runs lets the outer one wait.
+        """
+        with _turn:
+            _running.append(self)
+            try:
+                self._take_signals()
+                return self._run_on(budget)
+            finally:
+                _running.pop()
+                if _running:
+                    _running[-1]._take_signals()
+
+    def _take_signals(self) -> None:
+        """Faults and interrupts come to this engine from now on."""
+        H.handle_faults(self._handler, steps=True)
+        if threading.current_thread() is threading.main_thread():
+            H.chain_interrupts(self._interrupt, self._block_at + P.OLD_HANDLERS)
+
+    def _run_on(self, budget: int | None) -> Exit:
+        began = self.executed
+        end = began + (ENDLESS if budget is None else budget)
         if self.table is not None:
             self.table.begin(self.state.rip)
         self.target.push(self.state, self.block)
+        struct.pack_into("<I", self.block, P.KICKED, 0)
         while True:
             left = end - self.executed
-            if left <= 0:
+            if left <= 0 or self.block[P.KICKED]:
                 self.target.pull(self.state, self.block)
-                return Budget(budget or 0)
+                return Budget(self.executed - began)
             exit = self._native(left)
             if exit is not None:
                 return exit
@@ -314,6 +351,10 @@ class Native:
         if self.tab[N.FOUND + 2] == N.AT_REGION:
             return self._region(left, struct.unpack_from("<q", self.block, P.REGION_BUDGET_AT)[0] + max(left - SLICE, 0), host)
         rest += self.tab[N.FOUND + 1]
+        saved = struct.unpack_from("<q", self.block, P.KICK_SAVED)[0]
+        if saved:
+            rest += saved
+            struct.pack_into("<q", self.block, P.KICK_SAVED, 0)
         if reason == N.STRUCK:
             if struct.unpack_from("<I", self.block, P.KEEPS_BUDGET)[0]:
                 rest += struct.unpack_from("<q", self.block, P.KEPT_BUDGET)[0] - before
@@ -322,8 +363,10 @@ class Native:
             rest += self.target.struck(self.block, self.memory.host, registers)
         self.executed += left - rest
         if self.table is not None:
-            return self._unhooked(self.table, reason, rest, error)
+            return self._unhooked(self.table, reason, -1 if saved else rest, error)
         struct.pack_into("<Q", self.block, P.RIP_AT, self.tab[N.FOUND])
+        if saved:
+            return None
         if reason != N.OUT_OF_BUDGET:
             return self._interpreted(1)
         if left > SLICE:
@@ -361,6 +404,9 @@ class Native:
         if why & MOVED:
             table.hooks.continued = NOWHERE
         if error is None and not why & (STOP | UNTIL):
+            if rest < 0:  # a signal came
+                table.begin(address)
+                return None
             return self._interpreted(rest if arrived else 1, -1 if arrived else table.told(address))
         self.target.pull(self.state, self.block)
         if error is not None:
@@ -392,6 +438,7 @@ class Native:
         """What the translator asked for."""
         N, tab = self.N, self.tab
         what, at = tab[N.NEED], tab[N.NEED_AT]
+        tab[N.NEED] = N.NOTHING
         if what == N.FULL:
             self.flush()
         elif what == N.NO_CODE:
@@ -400,7 +447,7 @@ class Native:
             self._ranges_stale = True
         elif what == N.ANALYSIS:
             self.maker.analyse(tab[N.NEED_FORM], self.memory.fetch(at), at)
-        else:
+        elif what != N.NOTHING:  # a signal came
             assert what == N.STENCIL, what
             codes = [(self.memory.fetch(where), where) for where in (at, tab[N.NEED_SECOND]) if where]
             self.maker.make(tab[N.NEED_FORM], (tab[N.NEED_KEY], tab[N.NEED_KEY1], tab[N.NEED_KEY2]), codes)

@@ -83,12 +83,65 @@ SA_SIGINFO, SA_NODEFER = 4, 0x4000_0000
 FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 
 
-def handle_faults(handler: int) -> None:
-    """Let the code at `handler` take the signals of faults."""
+def handle_faults(handler: int, steps: bool = False) -> None:
+    """Let the code at `handler` take the signals of faults, and of single steps."""
     action = _Action(handler=handler, flags=SA_SIGINFO)
-    for number in FAULTS:
+    for number in (*FAULTS, signal.SIGTRAP) if steps else FAULTS:
         if _libc.sigaction(int(number), ctypes.byref(action), None):
             raise OSError(ctypes.get_errno(), "sigaction")
+
+
+INTERRUPTS = tuple(map(int, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGUSR1,
+                             signal.SIGUSR2, signal.SIGCHLD, signal.SIGWINCH, signal.SIGTSTP, signal.SIGIO)))  # fmt: skip
+_chained: dict[int, object] = {}
+_chained_to = [0]
+
+
+def chain_interrupts(handler: int, old: int) -> None:
+    """Let the code at `handler` see the signals that Python has handlers for, before them; their addresses stand at `old`, by number."""
+    if _chained_to[0] != handler:
+        _chained.clear()
+        _chained_to[0] = handler
+    for number in INTERRUPTS:
+        python = signal.getsignal(number)
+        if not callable(python):
+            _chained.pop(number, None)
+        elif _chained.get(number) is not python:
+            _chain(number, handler, old)
+            _chained[number] = python
+
+
+def _chain(number: int, handler: int, old: int) -> None:
+    before = _Action()
+    _libc.sigaction(number, None, ctypes.byref(before))
+    if before.handler == handler:
+        return
+    where = ctypes.c_uint64.from_address(old + 8 * number)
+    if before.handler not in _ours:
+        where.value = _own[number] = before.handler or 0
+    else:  # another engine's
+        where.value = _own.get(number, 0)
+    _ours.add(handler)
+    action = _Action(handler=handler, flags=before.flags | SA_SIGINFO)
+    ctypes.memmove(ctypes.addressof(action) + _Action.mask.offset, ctypes.addressof(before) + _Action.mask.offset, 128)
+    _libc.sigaction(number, ctypes.byref(action), None)
+
+
+_ours: set[int | None] = set()  # the addresses of engines' handlers
+_own: dict[int, int] = {}  # Python's, by number
+
+
+def unchain_interrupts(handler: int) -> None:
+    """The code at `handler` is going away: Python's own handlers take its signals again."""
+    if _chained_to[0] == handler:
+        for number in _chained:
+            now = _Action()
+            _libc.sigaction(number, None, ctypes.byref(now))
+            if now.handler == handler:
+                now.handler, now.flags = _own.get(number, 0), now.flags & ~SA_SIGINFO
+                _libc.sigaction(number, ctypes.byref(now), None)
+        _chained.clear()
+    _ours.discard(handler)
 
 
 def libc_address(name: str) -> int:

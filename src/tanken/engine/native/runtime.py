@@ -18,8 +18,13 @@ from tanken.engine.native.places import (
     FAULT_REGISTERS,
     FAULT_SIGNAL,
     HOST_MXCSR,
+    KICK_SAVED,
+    KICK_STEPS,
+    KICKED,
     MXCSR,
+    OLD_HANDLERS,
     SAVED_STACK,
+    UNDER_WAY,
 )
 
 RUN = """
@@ -36,6 +41,8 @@ run:
  movq %rdx, %r14
  movq %rcx, %r13
 {ENTER}.Lagain:
+ cmpl $0, {KICKED}(%r12)
+ jne .Lkicked
  movq %rsp, {SAVED}(%r12)
  stmxcsr {HOST_MXCSR}(%r12)
  ldmxcsr {MXCSR}(%r12)
@@ -56,6 +63,10 @@ run:
  movq 144(%r12), %r14
  testq %rsi, %rsi
  jne .Lagain
+ jmp .Lout
+.Lkicked:
+ movl ${DISPATCH}, 152(%r12)
+ movq %r14, 144(%r12)
 .Lout:
 {LEAVE} movl 152(%r12), %eax
  addq $8, %rsp
@@ -78,6 +89,7 @@ handler:
  movabsq $AREAHIGH, %rcx
  cmpq %rcx, %rax
  jae .Lother
+.Lstruck:
  movabsq $STATE, %rcx
  movq %rax, {HOST}(%rcx)
  movq 16(%rsi), %r8
@@ -104,6 +116,72 @@ handler:
  movabsq $SIGNAL, %rax
  xorl %esi, %esi
  jmpq *%rax
+"""
+
+# A signal that Python wants to know of: before its own handler, see to it that guest code soon comes out. Step by step to the next head of a
+# block, which alone is sure to have the budget in r14: there it is taken away. Repeated copying, which would take a step an element, is left
+# as by a fault; a region, which may have no such head in its loop, comes out at the end of its slice.
+INTERRUPT = """
+ .globl interrupt
+interrupt:
+ movabsq $STATE, %rcx
+ movl $1, {KICKED}(%rcx)
+ movq 168(%rdx), %rax
+ movabsq $AREABASE, %r8
+ cmpq %r8, %rax
+ jb .Lchain
+ movabsq $AREAHIGH, %r8
+ cmpq %r8, %rax
+ jae .Lchain
+ movl $0, {STEPS}(%rcx)
+ orq $0x100, 176(%rdx)
+.Lchain:
+ movl %edi, %eax
+ movq {OLD}(%rcx,%rax,8), %rax
+ testq %rax, %rax
+ je .Lnobody
+ jmpq *%rax
+.Lnobody:
+ retq
+"""
+
+STEP = """
+.Lstep:
+ testq $0x100, 176(%rdx)
+ je .Lother
+ movq 168(%rdx), %rax
+ movabsq $AREABASE, %r8
+ cmpq %r8, %rax
+ jb .Lenough
+ movabsq $AREAHIGH, %r8
+ cmpq %r8, %rax
+ jae .Lenough
+ movabsq $STATE, %rcx
+ cmpb $0, {UNDER_WAY}(%rcx)
+ je .Lplain
+ cmpb $0xf3, (%rax)
+ jne .Lplain
+ cmpq $0, 152(%rdx)
+ je .Lplain
+ andq $-0x101, 176(%rdx)
+ jmp .Lstruck
+.Lplain:
+ incl {STEPS}(%rcx)
+ cmpl $2000, {STEPS}(%rcx)
+ ja .Lenough
+ testb $15, %al
+ jne .Lon
+ movl (%rax), %r8d
+ andl $0xffffff, %r8d
+ cmpl $0xee8149, %r8d
+ jne .Lon
+ movq 88(%rdx), %r8
+ addq %r8, {KICK_SAVED}(%rcx)
+ movq $0, 88(%rdx)
+.Lenough:
+ andq $-0x101, 176(%rdx)
+.Lon:
+ retq
 """
 
 CALLED = """
@@ -134,10 +212,13 @@ stub{reason}:
 def assembled(last: int, called: tuple[int, ...], jumped: tuple[int, ...], struck: int, held: int, around: tuple[str, str]) -> dict[str, Code]:
     """`run(state, code, budget, guest)`, `handler`, `stubN` for each reason N, and `call` for hooks; `around`: what is done on the way in and out."""
     words = {f"A{n}": ANSWER_ARGUMENTS + 8 * n for n in range(5)}
-    text = RUN.format(SAVED=SAVED_STACK, HOST_MXCSR=HOST_MXCSR, MXCSR=MXCSR, LAST=last, ANSWER=ANSWER, ENTER=around[0], LEAVE=around[1], **words)
-    text += HANDLER.format(
+    handler = HANDLER.replace("handler:\n", "handler:\n cmpl $5, %edi\n je .Lstep\n", 1)
+    text = handler.format(
         HOST=FAULT_HOST, ADDRESS=FAULT_ADDRESS, CODE=FAULT_CODE, SIGNAL=FAULT_SIGNAL, REGISTERS=FAULT_REGISTERS, SAVED=SAVED_STACK
     )
+    text += STEP.format(KICK_SAVED=KICK_SAVED, UNDER_WAY=UNDER_WAY, STEPS=KICK_STEPS) + INTERRUPT.format(KICKED=KICKED, OLD=OLD_HANDLERS, STEPS=KICK_STEPS)
+    words |= {"SAVED": SAVED_STACK, "HOST_MXCSR": HOST_MXCSR, "MXCSR": MXCSR, "LAST": last, "ANSWER": ANSWER, "KICKED": KICKED, "DISPATCH": jumped[0]}
+    text += RUN.format(ENTER=around[0], LEAVE=around[1], **words)
     text += "".join(CALLED.format(reason=reason) for reason in called) + "".join(JUMPED.format(reason=reason) for reason in jumped)
     text += STRUCK_STUB.format(reason=struck) + call_stub(held)
     return assemble(text)
