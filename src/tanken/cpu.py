@@ -271,9 +271,9 @@ class Cpu:
         if not callable(handler) or threading.current_thread() is not threading.main_thread():
             yield
             return
-        inside = getattr(self.engine, "table", None)
 
         def arrive(number: int, frame: Any) -> None:
+            inside = getattr(self.engine, "table", None)
             if self.hooks.inside or (inside is not None and inside.inside):
                 handler(number, frame)
             else:
