@@ -35,7 +35,11 @@ MODES = (64, 32)
 VECTORS = Path(__file__).parents[1] / "vectors" / "mmio.txt"
 SKIP = frozenset("lgdt lidt lldt ltr lmsw vmptrld vmptrst vmclear vmxon xrstor xrstor64 fxrstor fxrstor64 fldenv frstor lss lds les lfs lgs invlpg invept invvpid invpcid invpcid "
                  "rsm sysret sysexit ins outs enter iret xsaves xrstors xsaves64 xrstors64 bound".split())  # fmt: skip  # they would change what the test stands on
-ACCEPTED = {"sldt": "KVM's emulator reads the operand before it writes it", "str": "the same"}
+ACCEPTED = {
+    **dict.fromkeys(("sldt", "str"), "KVM's emulator reads the operand before it writes it"),
+    **dict.fromkeys("sgdt sgdtw sgdtd sidt sidtw sidtd lgdtw lgdtd lidtw lidtd fxsave fxsave64".split(), "this KVM's emulator tries for ever where the operand is a device"),
+    **dict.fromkeys(("shld", "shrd"), "undefined for 16 bits by more than 16 (SDM volume 2)"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

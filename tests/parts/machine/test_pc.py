@@ -22,6 +22,12 @@ from tanken.machine.report import Recorder
 CPUS = [pytest.param("kvm", marks=pytest.mark.skipif(missing() is not None, reason=str(missing()))), "own"]
 
 
+@pytest.fixture(autouse=True)
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own processor by the slow engine, which needs no compiler."""
+    monkeypatch.setattr("tanken.hypervisor.own.native_is_possible", lambda: False)
+
+
 class Typist(Memory):
     """Types the next line when the guest prompts."""
 
@@ -86,6 +92,18 @@ def test_a_run_by_instructions_repeats_exactly() -> None:
     runs = [boot("sleep", "ticks", "off", cpu="own") for _ in range(2)]
     states = [(machine.vcpu.get_state(), machine.exits, machine.clock.now(), text, machine.vcpu.executed) for machine, _, text in runs]
     assert states[0] == states[1] and "101 ticks" in states[0][3]
+
+
+def test_both_engines_run_the_same_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tanken.base import native
+
+    if not native.available():
+        pytest.skip("no native code here: Numba is missing, or TANKEN_NATIVE=off")
+    slow, _, text = boot("sleep", "fault", "off", cpu="own")
+    monkeypatch.setattr("tanken.hypervisor.own.native_is_possible", lambda: True)
+    fast, _, wanted = boot("sleep", "fault", "off", cpu="own")
+    assert (slow.vcpu.executed, slow.clock.now(), text) == (fast.vcpu.executed, fast.clock.now(), wanted)
+    assert slow.vcpu.get_state() == fast.vcpu.get_state()
 
 
 def devices_after(cpu: str, coalesce: bool) -> tuple[Pc, dict[str, Any], str]:
