@@ -51,20 +51,26 @@ def sources_hash() -> str:
 
 
 def _processor() -> str:
-    import platform
-
     try:
         text = Path("/proc/cpuinfo").read_text(errors="replace")
     except OSError:
+        import platform
+
         text = platform.processor()
     features = next((line for line in text.splitlines() if line.startswith("flags")), text)
-    return f"{platform.machine()}_{hashlib.sha256(features.encode()).hexdigest()[:8]}"
+    return f"{os.uname().machine}_{hashlib.sha256(features.encode()).hexdigest()[:8]}"
 
 
 def directory(numba_version: str) -> Path:
     """The cache directory of this version, Python, Numba, processor and kernel sources; it need not exist yet."""
     python = ".".join(str(part) for part in sys.version_info[:3])
     return root() / f"{tanken.__version__}-{python}-{numba_version}-{_processor()}-{sources_hash()}"
+
+
+def engine_directory(numba_version: str) -> Path:
+    """The same for files whose own names say which sources they were made from: what every start reads, and no start can wait for."""
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    return root() / f"engine-{tanken.__version__}-{python}-{numba_version}-{_processor()}"
 
 
 def is_own(path: Path) -> bool:

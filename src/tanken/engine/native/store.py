@@ -171,7 +171,7 @@ class Store:
 
 def _folder() -> Path:
     """The cache directory; every file of ours in it is written whole, so that several processes may do so at once."""
-    path = cache.directory(native.library_version("numba"))
+    path = cache.engine_directory(native.library_version("numba"))
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:

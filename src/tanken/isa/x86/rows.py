@@ -97,13 +97,23 @@ def _packed() -> bytes:
 
 
 @cache
-def tables() -> Tables:
-    """The decoder's tables as lists."""
+def _stored() -> tuple[array[int], bytes]:
     packed = stored("x86-tables", _digest(), _packed)
     end = 8 + 8 * int.from_bytes(packed[:8], "little")
     numbers = array("q")
     numbers.frombytes(packed[8:end])
-    return Tables(numbers.tolist(), packed[end:])
+    return numbers, packed[end:]
+
+
+def numbers() -> array[int]:
+    """The decoder's tables as they are handed to compiled code; nobody may change them."""
+    return _stored()[0]
+
+
+@cache
+def tables() -> Tables:
+    """The decoder's tables as lists."""
+    return Tables(numbers().tolist(), _stored()[1])
 
 
 def record(form: int, field: int) -> int:

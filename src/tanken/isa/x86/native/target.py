@@ -41,7 +41,7 @@ class X86:
 
     def decoder_tables(self) -> array[int]:
         """The numbers that the translator decodes by."""
-        return array("q", rows.tables().numbers)
+        return rows.numbers()
 
     def bind(self, state: State, memory: memoryview) -> None:
         block.bind(state, memory)
