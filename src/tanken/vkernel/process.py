@@ -20,6 +20,7 @@ from tanken.vkernel import signals
 from tanken.vkernel.descriptors import Descriptors
 from tanken.vkernel.loader import Image, load
 from tanken.vkernel.surroundings import Surroundings
+from tanken.vkernel.threads import Threads
 from tanken.vkernel.trace import Trace
 
 VECTOR_SIGNAL = {0: signal.SIGFPE, 3: signal.SIGTRAP, 6: signal.SIGILL, 16: signal.SIGFPE, 17: signal.SIGBUS, 19: signal.SIGFPE}
@@ -76,11 +77,14 @@ class Process:
     executed: int = 0  # instructions before the last execve
     signals: signals.Signals = field(default_factory=signals.Signals)
     descriptors: Descriptors = field(default_factory=Descriptors.inherit)
-    robust_list: int = 0
     waiting_parent: int | None = None  # vfork: the end of a pipe whose closing wakes the parent
     on_replace: Callable[[], None] | None = None  # vfork: what to do before an execve or exit
     surroundings: Surroundings | None = None  # between two runs
     engine: Engine = field(init=False)
+    threads: Threads = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.threads = Threads(self)
 
     def become(self, path: str, arguments: Sequence[bytes], environment: Sequence[bytes]) -> None:
         """Replace the program by another, as execve does; the errors of `load` leave the process as it was."""
@@ -91,6 +95,8 @@ class Process:
             self.executed += self.engine.executed
             self.engine.save()
         self._take(image)
+        self.threads.alone()
+        self.threads.current.clear = self.threads.current.robust = 0
         self.signals.forget_handlers()
         self.engine = self.make_engine(self.state, self.memory)
 
@@ -126,7 +132,7 @@ class Process:
 
         try:
             while True:
-                left = self.engine.slice if budget is None else min(self.engine.slice, budget - self.instructions)
+                left = self.threads.left() if budget is None else min(self.threads.left(), budget - self.instructions)
                 if left <= 0:
                     return Budget(self.instructions) if not self.is_child else self._leave(Ended(124))
                 self.engine.exact = budget is not None
@@ -137,6 +143,7 @@ class Process:
                     ended = self._struck(exit)
                     if ended is not None:
                         return self._leave(ended)
+                self.threads.turn()
                 if self.signals.pending:  # the blocked ones stay
                     signals.deliver(self)
         except Exited as exited:

@@ -25,6 +25,9 @@ UNCATCHABLE = (signal.SIGKILL, signal.SIGSTOP)
 SYNCHRONOUS = (signal.SIGSEGV, signal.SIGFPE, signal.SIGILL, signal.SIGBUS, signal.SIGTRAP)
 HARMLESS = (signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH)  # without a handler they do nothing
 STOPPING = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+# calls that are made again after a handler that was installed with SA_RESTART: signal(7)
+RESTARTED = frozenset("read readv write writev ioctl open openat wait4 waitid accept accept4 connect recvfrom recvmsg sendto sendmsg flock fcntl".split())
+INTERNAL = (32, 33)  # the C library's own, for its threads: they never leave the guest
 RED_ZONE = 128
 FLOATS, UPPER, PARTS = 832, 576, 7  # bytes of the XSAVE area, where the upper halves of vector registers are, x87 and SSE and AVX
 MAGIC, MAGIC_END = 0x4650_5853, 0x4650_5845  # asm/sigcontext.h: an XSAVE area, and its end
@@ -60,6 +63,7 @@ class Signals:
     waiting: bool = False
     let_through: set[int] = field(default_factory=set)  # came while a call waited with another mask: their handlers run all the same
     stack: tuple[int, int, int] = (0, 2, 0)  # sigaltstack: address, flags (disabled), size
+    told: dict[int, tuple[int, int]] = field(default_factory=dict)  # code, and pid and uid of the sender, of those that have come
 
     def arrive(self, number: int, _frame: object = None) -> None:
         """The host's handler."""
@@ -103,7 +107,7 @@ class Signals:
     def install(self, number: int, action: Action) -> None:
         """Let the host do the same, or tell us."""
         self.actions[number] = action
-        if number in SYNCHRONOUS:
+        if number in SYNCHRONOUS or number in INTERNAL:
             return
         if action.handler in (SIG_DFL, SIG_IGN):
             signal.signal(number, signal.SIG_IGN if action.handler else signal.SIG_DFL)
@@ -152,7 +156,7 @@ def deliver(process: Process) -> None:
             continue
         if action.handler == SIG_DFL:
             raise Killed(number)
-        if not _enter(process, number, action, 0, 0):
+        if not _enter(process, number, action, *signals.told.pop(number, (0, 0))):
             raise Killed(signal.SIGSEGV)
 
 

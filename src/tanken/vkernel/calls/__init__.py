@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 from tanken.engine.memory import Miss
 from tanken.vkernel.calls.table import ARGUMENTS, CONVERT, TABLE, Call, Restart, plain
+from tanken.vkernel.signals import RESTARTED
+from tanken.vkernel.threads import SYSCALL, Blocked
 
 if TYPE_CHECKING:
     from tanken.vkernel.process import Process
 
 FAMILIES = (
-    "files", "paths", "status", "attributes", "descriptors", "events", "sockets", "memory", "processes", "signals", "identity", "system", "times",
+    "files", "paths", "status", "attributes", "descriptors", "events", "sockets", "memory", "processes", "threads", "signals", "identity", "system", "times",
     "waiting", "passed",
 )  # fmt: skip
-# made again after a handler that was installed with SA_RESTART: signal(7)
-RESTARTED = frozenset("read readv write writev ioctl open openat wait4 waitid accept accept4 connect recvfrom recvmsg sendto sendmsg flock fcntl".split())
 
 
 @cache
@@ -42,11 +42,18 @@ def serve(process: Process) -> None:
     if call is None:
         result = -errno.ENOSYS
     else:
-        result = _answer(process, call, raw)
+        try:
+            result = _answer(process, call, raw)
+        except Blocked as blocked:
+            blocked.wait.call = call.name
+            process.threads.current.wait = blocked.wait
+            state.rip = before - SYSCALL
+            return
+        process.threads.current.deadline, process.threads.current.done = None, 0
     if process.trace is not None:
         process.trace.call(number, call, shown, result)
     if result == -Restart.NUMBER:
-        process.state.rip, process.state.rax = before - 2, number
+        process.state.rip, process.state.rax = before - SYSCALL, number
         return
     process.state.rax = result & 0xFFFF_FFFF_FFFF_FFFF
 

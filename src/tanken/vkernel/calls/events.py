@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import struct
 
 from tanken.engine.memory import WRITE
@@ -32,8 +33,13 @@ def epoll_wait(process: Process, epoll: Fd, events: Word, count: Int, timeout: I
     if count <= 0:
         return -errno.EINVAL
     room = bytearray(EVENT * min(count, LARGEST))
-    with process.signals.interruptible():
-        found = syscall(232, epoll, room, min(count, LARGEST), timeout)
+    if process.threads.several:
+        found = syscall(232, epoll, room, min(count, LARGEST), 0)
+        if not found and timeout:
+            process.threads.wait({epoll: select.POLLIN}, None if timeout < 0 else timeout / 1000)
+    else:
+        with process.signals.interruptible():
+            found = syscall(232, epoll, room, min(count, LARGEST), timeout)
     if found:
         process.memory.write(events, room[: EVENT * found], WRITE)
     return found

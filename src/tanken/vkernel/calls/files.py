@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import stat
 import struct
 
 from tanken.engine.memory import WRITE
@@ -21,11 +22,34 @@ VECTORS = 1024  # IOV_MAX
 
 def wait_ready(process: Process, fd: int, event: int = select.POLLIN) -> None:
     """Wait where a signal may interrupt, so that no byte is lost between the host's read or write and ours."""
-    if process.signals.actions and os.get_blocking(fd):
+    if process.threads.several and os.get_blocking(fd):
+        if not poll_now(fd, event):
+            process.threads.wait({fd: event})
+    elif process.signals.actions and os.get_blocking(fd):
         poll = select.poll()
         poll.register(fd, event)
         with process.signals.interruptible():
             poll.poll()
+
+
+def poll_now(fd: int, event: int) -> bool:
+    """Whether the descriptor is ready."""
+    poll = select.poll()
+    poll.register(fd, event)
+    return bool(poll.poll(0))
+
+
+def put(process: Process, fd: int, data: bytes) -> int:
+    """Write; while there are threads, no more at once than a pipe that is ready has room for, so that its reader may be one of them."""
+    if not process.threads.several or not os.get_blocking(fd) or stat.S_ISREG(os.fstat(fd).st_mode):
+        wait_ready(process, fd, select.POLLOUT)
+        return os.write(fd, data)
+    thread = process.threads.current
+    while True:
+        wait_ready(process, fd, select.POLLOUT)
+        thread.done += os.write(fd, data[thread.done : thread.done + select.PIPE_BUF])
+        if thread.done >= len(data):
+            return thread.done
 
 
 def vectors(process: Process, address: int, count: int) -> list[tuple[int, int]]:
@@ -48,8 +72,7 @@ def read(process: Process, fd: Fd, buffer: Word, count: Word) -> int:
 @call(1, host=True)
 def write(process: Process, fd: Fd, buffer: Word, count: Word) -> int:
     data = process.memory.read(buffer, min(count, LARGEST), 7) if count else b""
-    wait_ready(process, fd, select.POLLOUT)
-    return os.write(fd, data)
+    return put(process, fd, data)
 
 
 @call(17, host=True)
@@ -93,9 +116,7 @@ def _gather(process: Process, places: list[tuple[int, int]]) -> bytes:
 
 @call(20, host=True)
 def writev(process: Process, fd: Fd, vector: Word, count: Int) -> int:
-    data = _gather(process, vectors(process, vector, count))
-    wait_ready(process, fd, select.POLLOUT)
-    return os.write(fd, data)
+    return put(process, fd, _gather(process, vectors(process, vector, count)))
 
 
 @call(295, host=True)

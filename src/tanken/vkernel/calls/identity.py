@@ -22,11 +22,6 @@ def getpid(process: Process) -> int:
     return os.getpid()
 
 
-@call(186, host=True)
-def gettid(process: Process) -> int:
-    return os.getpid()
-
-
 @call(110, host=True)
 def getppid(process: Process) -> int:
     return os.getppid()
@@ -234,11 +229,6 @@ def sched_getaffinity(process: Process, target: Int, size: Word, result: Word) -
         return -errno.EINVAL
     process.memory.write(result, (1).to_bytes(8, "little"), WRITE)
     return 8
-
-
-@call(24)
-def sched_yield(process: Process) -> int:
-    return 0
 
 
 @call(309)

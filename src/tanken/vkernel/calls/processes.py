@@ -1,4 +1,4 @@
-"""Processes: fork vfork clone execve wait4 exit exit_group, thread words that a single-threaded program needs.
+"""Processes: fork vfork clone execve wait4 waitid exit_group; what a thread is on its own stands in `threads`.
 
 fork(2), clone(2), execve(2), wait4(2). A guest process is a host process: fork forks the interpreter, wait4 is the host's, and a guest's
 end ends its host process with the same status.
@@ -10,7 +10,6 @@ import errno
 import os
 import struct
 import sys
-import time
 from collections.abc import Iterable
 
 from tanken.base.errors import InputError, UnsupportedError, UsageError
@@ -21,9 +20,11 @@ from tanken.vkernel.process import Exited, Process
 
 CLONE_VM, CLONE_VFORK, CLONE_PARENT_SETTID, CLONE_CHILD_SETTID, CLONE_SETTLS = 0x100, 0x4000, 0x100000, 0x1000000, 0x80000
 CLONE_THREAD, CLONE_SIGHAND, CLONE_ARGUMENTS = 0x10000, 0x800, 64
-CLONE_REFUSED = CLONE_THREAD | 0x7E02_0000  # CLONE_THREAD; new namespaces
+CLONE_CHILD_CLEARTID = 0x200000
+CLONE_REFUSED = 0x7E02_0000  # new namespaces
 ARGUMENTS = 65536
 P_PIDFD = 3
+PATIENCE = 0.002  # seconds between two looks at children, while there are threads
 RUSAGE = struct.Struct("<4q14q")
 
 
@@ -44,6 +45,7 @@ def _fork(process: Process, shares: bool) -> int:
 def _begin_child(process: Process) -> None:
     """In the new host process: nobody but the guest may keep the ends of its pipes open."""
     process.is_child = True
+    process.threads.alone()
     if process.waiting_parent is not None:
         os.close(process.waiting_parent)  # the child of a vforked one: not for it does the grandparent wait
         process.waiting_parent = None
@@ -100,8 +102,10 @@ def vfork(process: Process) -> int:
 def _clone(process: Process, flags: int, stack: int, parent: int, child: int, tls: int) -> int:
     if flags & CLONE_THREAD and not flags & CLONE_SIGHAND or flags & CLONE_SIGHAND and not flags & CLONE_VM:
         return -errno.EINVAL
-    if flags & CLONE_REFUSED or (flags & CLONE_VM and not flags & CLONE_VFORK):
+    if flags & CLONE_REFUSED or (flags & CLONE_VM and not flags & (CLONE_VFORK | CLONE_THREAD)):
         return -errno.ENOSYS
+    if flags & CLONE_THREAD:
+        return _thread(process, flags, stack, parent, child, tls)
     number = _fork(process, bool(flags & CLONE_VFORK))
     if number:
         if flags & CLONE_PARENT_SETTID:
@@ -109,11 +113,21 @@ def _clone(process: Process, flags: int, stack: int, parent: int, child: int, tl
         return number
     if stack:
         process.state.rsp = stack
+    process.threads.current.clear = child if flags & CLONE_CHILD_CLEARTID else 0
     if flags & CLONE_CHILD_SETTID:
         process.memory.write(child, struct.pack("<i", os.getpid()), WRITE)
     if flags & CLONE_SETTLS:
         process.state.fs_base = tls
     return 0
+
+
+def _thread(process: Process, flags: int, stack: int, parent: int, child: int, tls: int) -> int:
+    thread = process.threads.add(stack, tls if flags & CLONE_SETTLS else None)
+    for flag, place in ((CLONE_PARENT_SETTID, parent), (CLONE_CHILD_SETTID, child)):
+        if flags & flag:
+            process.memory.write(place, struct.pack("<i", thread.number), WRITE)
+    thread.clear = child if flags & CLONE_CHILD_CLEARTID else 0
+    return thread.number
 
 
 @call(56, host=True)
@@ -160,11 +174,6 @@ def execve(process: Process, path: Path, arguments: Word, environment: Word) -> 
     return 0
 
 
-@call(60)
-def exit(process: Process, status: Int) -> int:
-    raise Exited(status & 255)
-
-
 @call(231)
 def exit_group(process: Process, status: Int) -> int:
     raise Exited(status & 255)
@@ -173,11 +182,14 @@ def exit_group(process: Process, status: Int) -> int:
 @call(61, host=True)
 def wait4(process: Process, child: Int, status: Word, options: Int, usage: Word) -> int:
     """Waits where a signal may interrupt before it takes the child's status away."""
-    if not options & os.WNOHANG and process.signals.actions:
+    if not options & os.WNOHANG and process.signals.actions and not process.threads.several:
         kind, which = (os.P_PID, child) if child > 0 else (os.P_ALL, 0) if child == -1 else (os.P_PGID, -child or os.getpgrp())
         with process.signals.interruptible():
             os.waitid(kind, which, os.WEXITED | os.WNOWAIT | (os.WSTOPPED if options & os.WUNTRACED else 0) | (os.WCONTINUED & options))
-    number, how, used = os.wait4(child, options)
+    several = process.threads.several and not options & os.WNOHANG
+    number, how, used = os.wait4(child, options | (os.WNOHANG if several else 0))
+    if several and not number:
+        process.threads.look_again(PATIENCE)
     if number and status:
         process.memory.write(status, struct.pack("<i", how), WRITE)
     if number and usage:
@@ -192,91 +204,22 @@ def pack_usage(used: Iterable[float]) -> bytes:
     return RUSAGE.pack(*times, *(int(number) for number in numbers[2:16]))
 
 
-@call(218)
-def set_tid_address(process: Process, address: Word) -> int:
-    return os.getpid()
-
-
 @call(247, host=True)
 def waitid(process: Process, kind: Int, which: Int, info: Word, options: Int, usage: Word) -> int:
     """As wait4: a signal may interrupt the wait, and nothing is lost by it."""
     answer, used = bytearray(128), bytearray(RUSAGE.size)
     host = process.descriptors.host(which) if kind == P_PIDFD else which
-    if not options & os.WNOHANG and process.signals.actions:
+    several = process.threads.several and not options & os.WNOHANG
+    if not options & os.WNOHANG and process.signals.actions and not several:
         with process.signals.interruptible():
             syscall(247, kind, host, answer, options | os.WNOWAIT, 0)
-    syscall(247, kind, host, answer, options, used)
+    syscall(247, kind, host, answer, options | (os.WNOHANG if several else 0), used)
+    if several and not any(answer[12:16]):  # si_pid: nobody yet
+        process.threads.look_again(PATIENCE)
     if info:
         process.memory.write(info, answer, WRITE)
     if usage:
         process.memory.write(usage, used, WRITE)
-    return 0
-
-
-@call(273)
-def set_robust_list(process: Process, head: Word, length: Word) -> int:
-    """Noted; the list is for other threads, and there is one."""
-    if length != 24:
-        return -errno.EINVAL
-    process.robust_list = head
-    return 0
-
-
-@call(274)
-def get_robust_list(process: Process, target: Int, head: Word, length: Word) -> int:
-    if target not in (0, os.getpid()):
-        return -errno.EPERM
-    process.memory.write(head, struct.pack("<Q", process.robust_list), WRITE)
-    process.memory.write(length, struct.pack("<Q", 24), WRITE)
-    return 0
-
-
-@call(334)
-def rseq(process: Process, area: Word, length: Int, flags: Int, signature: Int) -> int:
-    """Not there: one thread needs no such sections, and libraries do without."""
-    return -errno.EINVAL if flags & ~1 else -errno.ENOSYS
-
-
-FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET = 0, 1, 9, 10
-PATIENCE = 0.001  # seconds between two looks at a word that another process may change
-
-
-@call(202)
-def futex(process: Process, address: Word, operation: Int, value: Int, timeout: Word) -> int:
-    """One thread: nobody is woken, and a wait ends by its time, a signal, or another process that changes a shared word."""
-    kind = operation & 127
-    if kind in (FUTEX_WAKE, FUTEX_WAKE_BITSET):
-        process.memory.load(address, 4)
-        return 0
-    if kind not in (FUTEX_WAIT, FUTEX_WAIT_BITSET):
-        return -errno.ENOSYS
-    if process.memory.load(address, 4) != value & 0xFFFF_FFFF:
-        return -errno.EAGAIN
-    return _wait_for_change(process, address, value & 0xFFFF_FFFF, _deadline(process, kind, operation, timeout))
-
-
-def _deadline(process: Process, kind: int, operation: int, timeout: int) -> float | None:
-    """On the monotonic clock; FUTEX_WAIT's time counts from now, that of FUTEX_WAIT_BITSET is a point on its clock."""
-    if not timeout:
-        return None
-    seconds, rest = struct.unpack("<qq", process.memory.read(timeout, 16))
-    if not 0 <= rest < 1_000_000_000 or seconds < 0:
-        raise OSError(errno.EINVAL, "no time")
-    left: float = seconds + rest / 1e9
-    if kind == FUTEX_WAIT_BITSET:
-        left -= time.time() if operation & FUTEX_CLOCK_REALTIME else time.monotonic()
-    return time.monotonic() + left
-
-
-FUTEX_CLOCK_REALTIME = 256
-
-
-def _wait_for_change(process: Process, address: int, value: int, deadline: float | None) -> int:
-    with process.signals.interruptible():
-        while process.memory.load(address, 4) == value:
-            if deadline is not None and time.monotonic() >= deadline:
-                return -errno.ETIMEDOUT
-            time.sleep(PATIENCE)
     return 0
 
 

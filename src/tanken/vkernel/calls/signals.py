@@ -9,11 +9,14 @@ import errno
 import os
 import signal
 import struct
+import time
 
 from tanken.engine.memory import WRITE
 from tanken.vkernel import signals
 from tanken.vkernel.calls.table import Int, Word, call
 from tanken.vkernel.process import Process
+
+PATIENCE = 0.002  # seconds between two looks at signals, while there are threads
 
 
 @call(13)
@@ -23,8 +26,7 @@ def rt_sigaction(process: Process, number: Int, new: Word, old: Word, size: Word
     before = process.signals.actions.get(number) or signals.Action(_inherited(number))
     if new:
         handler, flags, restorer, mask = struct.unpack("<4Q", process.memory.read(new, 32))
-        if number not in (32, 33):
-            process.signals.install(number, signals.Action(handler, flags, restorer, mask))
+        process.signals.install(number, signals.Action(handler, flags, restorer, mask))
     if old:
         process.memory.write(old, struct.pack("<4Q", before.handler, before.flags, before.restorer, before.mask), WRITE)
     return 0
@@ -64,6 +66,8 @@ def rt_sigpending(process: Process, result: Word, size: Word) -> int:
 def _wait(process: Process, mask: int) -> int:
     """Take the next signal that `mask` lets through from the host while all are blocked, so that none is missed."""
     old = process.signals.mask
+    if process.threads.several:
+        return _suspend(process, mask)
     came = {number for number in process.signals.pending if not mask >> number - 1 & 1}
     if came:
         process.signals.let_through |= came
@@ -81,6 +85,18 @@ def _wait(process: Process, mask: int) -> int:
             return -errno.EINTR
 
 
+def _suspend(process: Process, mask: int) -> int:
+    """The same while other threads may run."""
+    here = [number for number in process.signals.pending + process.threads.current.pending if not mask >> number - 1 & 1]
+    if here:
+        process.signals.let_through |= set(here)
+        process.signals.pending += [n for n in here if n not in process.signals.pending]
+        process.threads.current.pending = [n for n in process.threads.current.pending if n not in here]
+        return -errno.EINTR
+    process.threads.look_again(PATIENCE)
+    return 0
+
+
 @call(130)
 def rt_sigsuspend(process: Process, mask: Word, size: Word) -> int:
     return _wait(process, process.memory.load(mask, 8))
@@ -96,12 +112,32 @@ def rt_sigtimedwait(process: Process, wanted: Word, info: Word, timeout: Word, s
     mask = process.memory.load(wanted, 8)
     numbers = [n for n in range(1, signal.NSIG) if mask >> n - 1 & 1]
     seconds, nanoseconds = struct.unpack("<qq", process.memory.read(timeout, 16)) if timeout else (1 << 30, 0)
+    if process.threads.several:
+        return _taken(process, numbers, info, seconds + nanoseconds / 1e9)
     got = signal.sigtimedwait(numbers, seconds + nanoseconds / 1e9)
     if got is None:
         return -errno.EAGAIN
     if info:
         process.memory.write(info, struct.pack("<iii", got.si_signo, got.si_errno, got.si_code).ljust(128, b"\0"), WRITE)
     return got.si_signo
+
+
+def _taken(process: Process, numbers: list[int], info: int, seconds: float) -> int:
+    """While other threads may run: what has come, for this thread alone or for all, or to look again."""
+    thread = process.threads.current
+    found = next((number for place in (thread.pending, process.signals.pending) for number in place if number in numbers), 0)
+    if found:
+        (thread.pending if found in thread.pending else process.signals.pending).remove(found)
+    elif (got := signal.sigtimedwait([n for n in numbers if n not in signals.INTERNAL], 0)) is not None:
+        found = got.si_signo
+    else:
+        thread.deadline = time.monotonic() + seconds if thread.deadline is None else thread.deadline
+        if time.monotonic() >= thread.deadline:
+            return -errno.EAGAIN
+        process.threads.look_again(PATIENCE)
+    if info:
+        process.memory.write(info, struct.pack("<iii", found, 0, 0).ljust(128, b"\0"), WRITE)
+    return found
 
 
 @call(131)
@@ -138,12 +174,22 @@ def _to_itself(process: Process, number: int) -> int:
 
 @call(200, host=True)
 def tkill(process: Process, target: Int, number: Int) -> int:
-    return kill(process, target, number)
+    """A thread's own signals stay here, as do those that the C library's threads send each other."""
+    thread = process.threads.find(target)
+    if thread is None or not 0 <= number < signal.NSIG:
+        return kill(process, target, number) if number not in signals.INTERNAL else -errno.EINVAL
+    if number in signals.INTERNAL or (process.threads.several and number not in signals.STOPPING):
+        if number:
+            process.threads.send(thread, number)
+        return 0
+    return kill(process, os.getpid(), number)
 
 
 @call(234, host=True)
 def tgkill(process: Process, group: Int, target: Int, number: Int) -> int:
-    return kill(process, target, number)
+    if group == os.getpid() and process.threads.find(target) is None:
+        return -errno.ESRCH
+    return tkill(process, target, number)
 
 
 @call(37, host=True)

@@ -53,6 +53,9 @@ def clock_getres(process: Process, clock: Int, result: Word) -> int:
 
 
 def _sleep(process: Process, end: int, left: int) -> int:
+    if process.threads.several:
+        process.threads.wait({}, max(end - host_time.monotonic_ns(), 0) / SECOND)
+        return 0
     try:
         with process.signals.interruptible():
             while (rest := end - host_time.monotonic_ns()) > 0:

@@ -30,8 +30,13 @@ def _poll(process: Process, address: int, count: int, milliseconds: float | None
             poll.register(host, wanted[host])
         elif fd >= 0:
             milliseconds = 0  # it is ready: with POLLNVAL
-    with process.signals.interruptible():
-        found = dict(poll.poll(milliseconds))
+    if process.threads.several:
+        found = dict(poll.poll(0))
+        if not found and milliseconds != 0:
+            process.threads.wait(wanted, None if milliseconds is None else milliseconds / 1000)
+    else:
+        with process.signals.interruptible():
+            found = dict(poll.poll(milliseconds))
     ready = 0
     for n, (fd, events, _) in enumerate(rows):
         result = (found.get(table[fd].host, 0) & (events | 0x38) if fd in table else POLLNVAL) if fd >= 0 else 0
@@ -64,12 +69,27 @@ def _select(process: Process, count: int, sets: tuple[int, int, int], millisecon
     size = (count + 63) // 64 * 8
     asked = [int.from_bytes(process.memory.read(address, size), "little") if address and size else 0 for address in sets]
     readable, writable, special = lists = [{process.descriptors.host(fd): fd for fd in range(count) if bits >> fd & 1} for bits in asked]
-    with process.signals.interruptible():
-        found = host_select.select(readable, writable, special, None if milliseconds is None else milliseconds / 1000)
+    seconds = None if milliseconds is None else milliseconds / 1000
+    if process.threads.several:
+        found = host_select.select(readable, writable, special, 0)
+        if not any(found) and seconds != 0:
+            process.threads.wait(_events(readable, writable, special), seconds)
+    else:
+        with process.signals.interruptible():
+            found = host_select.select(readable, writable, special, seconds)
     for address, numbers, ready in zip(sets, lists, found, strict=True):
         if address and size:
             process.memory.write(address, sum(1 << numbers[host] for host in ready).to_bytes(size, "little"), WRITE)
     return sum(map(len, found))
+
+
+def _events(*lists: dict[int, int]) -> dict[int, int]:
+    """As poll has them, for the host's descriptors."""
+    wanted = dict[int, int]()
+    for numbers, event in zip(lists, (host_select.POLLIN, host_select.POLLOUT, host_select.POLLPRI), strict=True):
+        for host in numbers:
+            wanted[host] = wanted.get(host, 0) | event
+    return wanted
 
 
 @call(23, host=True)
