@@ -22,10 +22,11 @@ VECTORS = 1024  # IOV_MAX
 
 def wait_ready(process: Process, fd: int, event: int = select.POLLIN) -> None:
     """Wait where a signal may interrupt, so that no byte is lost between the host's read or write and ours."""
-    if process.threads.several and os.get_blocking(fd):
-        if not poll_now(fd, event):
-            process.threads.wait({fd: event})
-    elif process.signals.actions and os.get_blocking(fd):
+    if not (process.threads.several or process.signals.actions) or not os.get_blocking(fd) or poll_now(fd, event):
+        return
+    if process.threads.several:
+        process.threads.wait({fd: event})
+    else:
         poll = select.poll()
         poll.register(fd, event)
         with process.signals.interruptible():
