@@ -34,7 +34,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def run(program: Path, engine: str = "", *options: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "src"), "TANKEN_CACHE": str(root())}
     ours = [sys.executable, "-m", "tanken.cli.main", "run", "--engine", engine, *options] if engine else []
-    return subprocess.run([*ours, str(program)], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+    return subprocess.run([*ours, str(program)], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900)
 
 
 @pytest.mark.parametrize("name", [source.stem for source in SOURCES])
