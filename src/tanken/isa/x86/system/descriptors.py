@@ -78,7 +78,7 @@ def table_of(core: Core, selector: int) -> tuple[int, int]:
     state = core.state
     if not selector & 4:
         return state.gdtr_base, state.gdtr_limit
-    if not state.ldtr & 0xFFFC or state.ldtr_rights & S.R_UNUSABLE:
+    if state.ldtr_rights & S.R_UNUSABLE:
         return 0, -1
     return state.ldtr_base, state.ldtr_limit
 
