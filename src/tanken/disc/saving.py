@@ -134,16 +134,17 @@ def _frames(sources: list[Source], out: Saved, progress: Progress) -> Bytes:
 
 
 def _runs(sources: list[Source], out: Saved, progress: Progress) -> Bytes:
-    rows, _ = modulation.decode(efm.from_runs(np.asarray(sources[0].data)))
-    rows = rows[: len(rows) // SECTORS * SECTORS]
-    if not len(rows):
-        raise InputError("no whole ECC block in the channel", where=sources[0].name, wanted="run lengths of a DVD")
-    blocks = block.from_recorded(rows)
-    report = decode.decode(blocks)
-    out.sectors, out.bad = len(rows), int(report.edc_bad.sum())
-    _lost(out, report.bad_sectors.reshape(-1))
+    """Channels as recording frames, then as those."""
+    found = []
+    for source in sources:
+        rows, _ = modulation.decode(efm.from_runs(np.asarray(source.data)))
+        first = int(np.bincount((np.arange(len(rows)) - frame.psns(rows.reshape(len(rows), -1))) % SECTORS, minlength=1).argmax())
+        rows = rows[first : first + (len(rows) - first) // SECTORS * SECTORS]
+        if not len(rows):
+            raise InputError("no whole ECC block in the channel", where=source.name, wanted="run lengths of a DVD")
+        found.append(Source(source.name, inputs.FORMATS["dvd2366"], rows.reshape(-1)))
     out.notes.append("written as recording frames of 2,366 bytes")
-    return block.to_recorded(blocks).reshape(-1)
+    return _dvd(found, out, progress)
 
 
 def _marks(source: Source, count: int) -> Bytes | None:
@@ -186,16 +187,33 @@ def _sectors(sources: list[Source], out: Saved, progress: Progress) -> Bytes:
 
 
 def _efm(sources: list[Source], out: Saved, progress: Progress) -> Bytes:
-    symbols, _ = efm.decode(efm.from_runs(np.asarray(sources[0].data)))
+    """A CD's channel; sectors that one read cannot give are taken from the others by their headers."""
+    sectors, bad, frames = _channel_sectors(sources[0])
+    for source in sources[1:]:
+        more, more_bad, _ = _channel_sectors(source)
+        good = {block: row for row, lost in zip(more, more_bad, strict=True) if not lost and (block := sector.block_of(row[12:15])) is not None}
+        known = [(i, block) for i in np.flatnonzero(~bad).tolist() if (block := sector.block_of(sectors[i, 12:15])) is not None]
+        if not known:
+            continue
+        first = int(np.median([block - i for i, block in known]))
+        for i in np.flatnonzero(bad).tolist():
+            if first + i in good:
+                sectors[i], bad[i] = good[first + i], False
+    out.sectors, out.bad = len(sectors), frames
+    out.notes.append("`bad` counts frames with errors at C1; written as sectors of 2,352 bytes")
+    _lost(out, bad)
+    return sectors.reshape(-1)
+
+
+def _channel_sectors(source: Source) -> tuple[Bytes, np.ndarray[tuple[int], np.dtype[np.bool_]], int]:
+    """Sectors in a channel, which of them stay wrong, and how many frames had errors."""
+    symbols, _ = efm.decode(efm.from_runs(np.asarray(source.data)))
     erased = symbols[:, 1:] < 0
     done = circ.decode(np.where(erased, 0, symbols[:, 1:] & 255).astype(np.uint8), erased)
     sectors, bad = find_sectors(done)
     if not len(sectors):
-        raise InputError("no data sectors in the channel", where=sources[0].name, wanted="a CD-ROM")
-    out.sectors, out.bad = len(sectors), int((done.c1 != 0).sum())
-    out.notes.append("`bad` counts frames with errors at C1; written as sectors of 2,352 bytes")
-    _lost(out, bad)
-    return sectors.reshape(-1)
+        raise InputError("no data sectors in the channel", where=source.name, wanted="a CD-ROM")
+    return sectors, bad, int((done.c1 != 0).sum())
 
 
 def _image(sources: list[Source], out: Saved, ecc: str | None, progress: Progress) -> tuple[Bytes, Bytes | None]:

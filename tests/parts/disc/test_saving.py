@@ -20,8 +20,8 @@ from tests.parts.disc.inside import tanken_inside
 
 from tanken.base.errors import InputError, TankenError
 from tanken.disc import merge, press, saving
-from tanken.disc.cd import sector
-from tanken.disc.dvd import block, frame
+from tanken.disc.cd import efm, sector
+from tanken.disc.dvd import block, frame, modulation
 from tanken.disc.dvdisaster import create, header, layout, repair
 
 SECTORS = 3011
@@ -179,6 +179,29 @@ def test_reads_are_merged_row_by_row(tmp_path: Path) -> None:
     names = [str(tmp_path / f"r{number}") for number in range(3)]
     out, fixed, _ = saving.save(names)
     assert out.lost == 0 and (fixed == raw).all()
+
+
+def test_channels_are_merged(tmp_path: Path) -> None:
+    """Two reads of a channel, each lost in another place: of a DVD row by row, of a CD by the sectors' headers."""
+    image, rng = IMAGE[: 6 * 32768].tobytes(), np.random.default_rng(6)
+    whole, names = b"".join(press.press_dvd(image)), []
+    for number in range(2):
+        rows = np.frombuffer(whole, dtype=np.uint8).reshape(-1, 182).copy()
+        rows[300 + 300 * number : 340 + 300 * number] = rng.integers(0, 256, (40, 182))
+        names.append(str(tmp_path / f"{number}.t"))
+        Path(names[-1]).write_bytes(efm.to_runs(modulation.encode(rows.reshape(-1, 13, 182))).tobytes())
+    assert saving.save(names[:1])[0].lost > 0
+    out, fixed, _ = saving.save(names)
+    assert out.lost == 0 and fixed.tobytes() == whole
+    names = []
+    for seed in (1, 2):
+        names.append(str(tmp_path / f"{seed}.efm"))
+        Path(names[-1]).write_bytes(press.press_cd(image[: 40 * 2048], [("jitter", {"level": 0.09})], seed))
+    one, (both, fixed, _) = saving.save(names[:1])[0], saving.save(names)
+    assert 0 < both.lost < one.lost < 40
+    user = sector.user_data(fixed.reshape(-1, 2352))
+    good = [i for i in range(40) if i not in both.lost_sectors]
+    assert (user[good] == IMAGE[: 40 * 2048].reshape(40, 2048)[good]).all()
 
 
 def test_differences_between_reads_become_erasures() -> None:
