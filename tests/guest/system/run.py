@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import mmap
 import subprocess
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,43 @@ def on_reference(code: bytes, budget: int = 200_000, watch: Any = None) -> str:
     engine.watch = watch
     core.ticks = lambda: engine.executed
     return drive(engine, core, budget)
+
+
+def on_kvm(code: bytes, seconds: float = 5) -> str:
+    """The text of a guest on the host's KVM."""
+    from tanken.board.memory import Memory, Region
+    from tanken.hypervisor import exits as E
+    from tanken.hypervisor.kvm.system import Kvm, Vm
+    from tanken.hypervisor.kvm.vcpu import KvmVcpu
+    from tanken.isa.x86.system.state import SystemState
+
+    memory = Memory()
+    memory.add(Region("ram", 0, MEMORY))
+    memory.write(ORIGIN, code)
+    kvm = Kvm()
+    vm = Vm(kvm, memory)
+    vcpu = KvmVcpu(vm)
+    state = SystemState()
+    state.set_segment(1, 0, 0, 0xFFFF, 0x9B)
+    state.rip = ORIGIN
+    vcpu.set_state(state)
+    text, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        exit = vcpu.run(100_000_000)
+        if isinstance(exit, E.PortIo) and exit.write:
+            if exit.port == END_PORT:
+                break
+            text.append(chr(exit.data))
+        elif isinstance(exit, (E.PortIo, E.Mmio)):
+            vcpu.answer(0xFFFF_FFFF)
+        elif isinstance(exit, (E.MsrRead, E.MsrWrite)):
+            vcpu.answer(None)
+        elif not isinstance(exit, E.Kicked):
+            break
+    vcpu.close()
+    vm.close()
+    kvm.close()
+    return "".join(text)
 
 
 @cache

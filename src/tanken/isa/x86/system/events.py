@@ -22,7 +22,7 @@ def raised(core: Core, fault: Fault) -> Shutdown | None:
     first, now = fault, fault
     while True:
         try:
-            deliver(core, now.vector, now.code, HARDWARE, EXTERNAL if now is not first else 0)
+            deliver(core, now.vector, now.code, HARDWARE)
             return None
         except Faulted as faulted:
             second = faulted.exit
@@ -46,10 +46,10 @@ def interrupt(core: Core, vector: int) -> Shutdown | None:
     return None
 
 
-def deliver(core: Core, vector: int, code: int | None, source: int, external: int = 0) -> None:
+def deliver(core: Core, vector: int, code: int | None, source: int) -> None:
     """One attempt; Faulted leaves the registers as they were. The saved address is RIP."""
     state = core.state
-    external = 0 if source == SOFTWARE else EXTERNAL if source == OUTSIDE else external
+    external = 0 if source == SOFTWARE else EXTERNAL
     if vector not in HAS_CODE or source != HARDWARE:
         code = None
     elif code is None:
