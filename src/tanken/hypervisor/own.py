@@ -7,6 +7,7 @@ the vcpu stops exactly when a timer is due, so that a run repeats; with the real
 from __future__ import annotations
 
 import platform
+import struct
 import threading
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from typing import Any
 from tanken.base import native as gate
 from tanken.base.errors import InternalError
 from tanken.board.clock import Clock
+from tanken.board.devices.pvclock import FEATURES, SIGNATURE
 from tanken.board.memory import Memory
 from tanken.engine.paged import PagedMemory
 from tanken.engine.system import SystemInterpreter
@@ -81,7 +83,7 @@ class OwnVcpu:
         self.engine.bias = bias if self.clock.mode == "instructions" else max(bias, self.engine.bias)
 
     def _cpuid(self, leaf: int, subleaf: int) -> tuple[int, int, int, int]:
-        """As the processor's own, with the frequencies of the clock: TSC and crystal (15h), megahertz (16h), the APIC's timer (40000010h)."""
+        """As the processor's own, with the frequencies of the clock: TSC and crystal (15h), megahertz (16h); and the clock that KVM's guests know."""
         crystal = 25_000_000
         if leaf == 0:
             return (0x16, *self.processor.cpuid(0, 0)[1:])
@@ -90,6 +92,11 @@ class OwnVcpu:
         if leaf == 0x16:
             megahertz = self.clock.tsc_hz // 1_000_000
             return megahertz, megahertz, 100, 0
+        if leaf == 0x4000_0000:
+            b, c, d = struct.unpack("<III", SIGNATURE)
+            return 0x4000_0001, b, c, d
+        if leaf == 0x4000_0001:
+            return FEATURES, 0, 0, 0
         a, b, c, d = self.processor.cpuid(leaf, subleaf)
         if leaf == 1:
             c |= 1 << 24  # the APIC's TSC deadline

@@ -15,6 +15,7 @@ from tanken.base.records import Record
 from tanken.board.bus import Bus
 from tanken.board.clock import SECOND, Clock
 from tanken.board.devices.lapic import LocalApic
+from tanken.board.devices.pvclock import PvClock
 from tanken.board.devices.uart import Uart
 from tanken.board.interrupts import Interrupts
 from tanken.board.memory import Memory
@@ -51,6 +52,7 @@ class Loop:
     memory: Memory
     pio: Bus
     lapic: LocalApic
+    pvclock: PvClock
     interrupts: Interrupts
     console: Far
     uarts: list[Uart]
@@ -181,10 +183,16 @@ class Loop:
             self.vcpu.answer(self.memory.bus.read(exit.address, exit.size))
 
     def _read_msr(self, exit: E.MsrRead) -> None:
-        self.vcpu.answer(self.lapic.read_msr(exit.index) if self.lapic.has_msr(exit.index) else None)
+        holder = self._holder(exit.index)
+        self.vcpu.answer(None if holder is None else holder.read_msr(exit.index))
 
     def _write_msr(self, exit: E.MsrWrite) -> None:
-        self.vcpu.answer(0 if self.lapic.has_msr(exit.index) and self.lapic.write_msr(exit.index, exit.value) else None)
+        holder = self._holder(exit.index)
+        self.vcpu.answer(0 if holder is not None and holder.write_msr(exit.index, exit.value) else None)
+
+    def _holder(self, index: int) -> LocalApic | PvClock | None:
+        """Which device keeps the model-specific register."""
+        return next((holder for holder in (self.lapic, self.pvclock) if holder.has_msr(index)), None)
 
     def _nothing(self, exit: E.FinalExit) -> None:
         """All of it is done at the top of the loop."""

@@ -24,6 +24,7 @@ from tanken.board.devices.ioapic import IoApic
 from tanken.board.devices.lapic import LocalApic
 from tanken.board.devices.pic import Pic
 from tanken.board.devices.pit import Pit
+from tanken.board.devices.pvclock import PvClock
 from tanken.board.devices.rtc import Rtc
 from tanken.board.devices.uart import Uart
 from tanken.board.interrupts import Interrupts, Line
@@ -85,12 +86,13 @@ class Pc(Loop):
         self.interrupts = Interrupts(self.pic, self.lapic)
         self._isa = [self._isa_line(number) for number in range(16)]
         self.pm = AcpiPm(self.clock, self._isa[SCI], self._power_off, self._reset)
+        base = int(time.time()) if wanted.clock == "real" else FIXED_TIME
+        self.pvclock = self.devices["pvclock"] = PvClock(self.clock, self.memory, base)
         self._place("pic", self.pic, (0x20, 2, 0), (0xA0, 2, 2), (0x4D0, 2, 4))
         self._place("acpi_pm", self.pm, (PM, 13, 0))
         if wanted.pit:
             self._place("pit", Pit(self.clock, self._isa[0]), (0x40, 4, 0), (0x61, 1, 4))
         if wanted.rtc:
-            base = int(time.time()) if wanted.clock == "real" else FIXED_TIME
             self._place("rtc", Rtc(self.clock, self._isa[8], base), (0x70, 2, 0))
         if wanted.i8042:
             self._place("i8042", I8042(self._isa[1], self._isa[12], self._reset), (0x60, 1, 0), (0x64, 1, 1))

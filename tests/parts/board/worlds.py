@@ -13,9 +13,11 @@ from tanken.board.devices.ioapic import IoApic
 from tanken.board.devices.lapic import LocalApic
 from tanken.board.devices.pic import Pic
 from tanken.board.devices.pit import Pit
+from tanken.board.devices.pvclock import PvClock
 from tanken.board.devices.rtc import Rtc
 from tanken.board.devices.uart import Uart
 from tanken.board.interrupts import Line
+from tanken.board.memory import Memory, Region
 
 
 class Far:
@@ -40,6 +42,8 @@ class World:
         self.name = name
         self.clock = Clock("instructions")
         self.far = Far()
+        self.memory = Memory()
+        self.memory.add(Region("ram", 0, 0x2000))
         self.events: list[str] = []
         self.edges: dict[str, int] = {}
         self.device = self._make()
@@ -61,6 +65,7 @@ class World:
             "i8042": lambda: I8042(self._line("irq"), self._line("aux"), note("reset")),
             "lapic": lambda: LocalApic(self.clock, 25_000_000),
             "ioapic": lambda: IoApic(lambda *message: self.events.append(",".join(hex(m) if i == 1 else str(m) for i, m in enumerate(message)))),
+            "pvclock": lambda: PvClock(self.clock, self.memory, 1_000_000_000),
             "acpi_pm": lambda: AcpiPm(self.clock, self._line("sci"), note("off"), note("reset")),
         }
         return makers[self.name]()
@@ -112,6 +117,8 @@ def step(world: World, words: list[str]) -> tuple[Any, Any]:
         return sent.decode(), rest[0] if rest else ""
     elif verb in ("on", "off"):
         world.input(int(rest[0]), verb == "on")
+    elif verb == "mem":
+        return world.memory.read(int(rest[0], 0), len(rest[1]) // 2).hex(), rest[1]
     elif verb == "event":
         return world.events.pop(0) if world.events else None, rest[0]
     else:
