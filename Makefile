@@ -5,7 +5,7 @@ export PYTHONPATH := $(CURDIR)/src
 export PYTHONUNBUFFERED := 1
 MAKEFLAGS += --no-print-directory
 
-.PHONY: test run agreement wheel docs clean
+.PHONY: test run boot agreement wheel docs clean
 
 test: .venv/ready
 	$(BIN)/ruff check src tests
@@ -15,6 +15,10 @@ test: .venv/ready
 
 run: .venv/ready
 	$(BIN)/python -m tanken tour
+
+# Debian's kernel where its package can be had, else the guest that comes with tanken
+boot: .venv/ready
+	$(BIN)/python -m tanken.cli.debian
 
 agreement: .venv/ready
 	$(BIN)/python -m tests.oracle.agreement
