@@ -49,11 +49,12 @@ def is_bootable(thing: Thing) -> bool:
 
 
 def asks_for_machine(options: argparse.Namespace, thing: Thing) -> bool:
-    """Whether an option was given that only a machine has; behind what is a program it would be the program's."""
-    if any(getattr(options, name) is not None for name in (*SETTINGS, "exits")) or options.exit_report:
+    """Whether an option was given that only a machine has; behind what is a program it would be the program's, and a program has a console too."""
+    if any(getattr(options, name) is not None for name in (*SETTINGS, "exits") if name != "console") or options.exit_report:
         return True
     names = {f"--{name}" for name in (*SETTINGS, "exits", "exit-report")}
-    return thing.kind.name != "elf" and thing.data[:2] != b"#!" and any(word.partition("=")[0] in names for word in options.words)
+    program = thing.kind.name == "elf" or thing.data[:2] == b"#!"
+    return not program and (options.console is not None or any(word.partition("=")[0] in names for word in options.words))
 
 
 def run(options: argparse.Namespace, kernel: str, words: list[str]) -> int:

@@ -16,6 +16,7 @@ from typing import TextIO
 from tanken.base import kinds
 from tanken.base.errors import InputError, UsageError
 from tanken.cli import boot
+from tanken.cli.console import serve_program
 from tanken.isa.architecture import Budget
 from tanken.vkernel import engines, signals
 from tanken.vkernel.process import Ended, Process, create
@@ -62,6 +63,10 @@ def run(options: argparse.Namespace) -> int:
             return font.run(thing, [*options.words, *(["--trace"] if options.trace else []), *(["--json"] if options.json else [])])
         if boot.is_bootable(thing) or boot.asks_for_machine(options, thing):
             return boot.run(options, options.program, options.words)
+    if options.console not in (None, "stdio"):
+        if not os.path.isfile(find(options.program)):
+            raise UsageError(f"no program {options.program!r}", wanted="a file, or a name in PATH")
+        return serve_program(options.console, ["--engine", options.engine, *(["--budget", str(options.budget)] if options.budget else []), options.program, *options.words])
     signals.start()
     words = [os.fsencode(word) for word in (options.program, *options.words)]
     environment = [name + b"=" + value for name, value in os.environb.items()]

@@ -93,7 +93,7 @@ def _port(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the order."""
-    return {"connect": _connect, "serve": _serve, "passwd": _passwd}[options.order](options)
+    return {"connect": _connect, "serve": serve, "passwd": _passwd}[options.order](options)
 
 
 def _means(text: str) -> frozenset[str]:
@@ -234,7 +234,8 @@ def server_profile(options: argparse.Namespace, folder: str) -> dict[str, object
     return fields
 
 
-def _serve(options: argparse.Namespace) -> int:
+def serve(options: argparse.Namespace) -> int:
+    """Serves `options.command` until it is interrupted."""
     from tanken.telnet import profile, pty_server, serving
 
     command = options.command

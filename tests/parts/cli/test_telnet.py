@@ -213,15 +213,19 @@ def test_a_machine_behind_a_port() -> None:
         machine.wait()
 
 
-@pytest.mark.parametrize("where", ["telnet:", "telnet:0", "telnet:x", "telnet:99999", "telnet:2323,colour=red", "telnet:2323,host=0.0.0.0", "telnet:2323,users=/nonexistent"])
+@pytest.mark.parametrize("where", ["telnet:", "telnet:0", "telnet:99999", "telnet:2323,colour=red", "telnet:2323,host=0.0.0.0", "telnet:2323,users=/nonexistent", "tcp:x"])
 def test_consoles_that_cannot_be(where: str) -> None:
-    result = tanken_command("run", "--console", where)
-    assert result.returncode in (1, 2) and result.stderr.count(b"\n") == 1 and b"wanted" in result.stderr, result
+    for words in ((), ("busybox", "true")):
+        result = tanken_command("run", "--console", where, *words)
+        assert result.returncode in (1, 2) and result.stderr.count(b"\n") == 1 and b"wanted" in result.stderr, result
 
 
 def test_a_program_of_our_own_kernel_behind_a_port() -> None:
-    process, port, _ = start("--", sys.executable, "-m", "tanken", "run", "busybox", "sh", "-c", "read -r name; echo hello $name; uname -s")
+    port = free_port()
+    command = [sys.executable, "-m", "tanken", "run", "--console", f"telnet:{port}", "busybox", "sh", "-c", "read -r name; echo hello $name; uname -s"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRON)
     try:
+        assert process.stdout is not None and b"certificate SHA-256" in process.stdout.readline()
         result = connect(port, "--wait", "30", stdin=b"amy\n")
         assert result.returncode == 0 and b"hello amy\r\nLinux\r\n" in result.stdout
     finally:
