@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from tanken.base.errors import InputError
+from tanken.base.errors import InputError, TankenError
 from tanken.base.records import json_line
 from tanken.board.device import register_name
 from tanken.hypervisor import exits as E
@@ -22,6 +22,7 @@ from tanken.machine.loop import Loop
 from tanken.notation.table import read_tables
 
 TOP = 15
+ENTRY = "entry_SYSCALL_64"
 
 
 class Recorder:
@@ -31,8 +32,7 @@ class Recorder:
         self.machine, self._out, self._report = machine, out, report
         self.counts: Counter[tuple[str, str, str]] = Counter()
         self.times: Counter[tuple[str, str, str]] = Counter()
-        self.functions: Counter[str] = Counter()
-        self._symbols = symbols(machine) if report else ([], [])
+        self._counters: Counter[int] = Counter()  # program counters
         self._names = {id(device): name for name, device in machine.devices.items()}  # type: ignore[attr-defined]  # the PC's
         self._number = 0
 
@@ -84,8 +84,8 @@ class Recorder:
         self.counts[key] += 1
         if not isinstance(exit, Halt):
             self.times[key] += nanoseconds
-        if self._report and self._symbols[0] and isinstance(exit, E.PortIo | E.Mmio):
-            self.functions[self.function(self.machine.vcpu.get_state().rip)] += 1
+        if self._report and isinstance(exit, E.PortIo | E.Mmio | E.MsrRead | E.MsrWrite):
+            self._counters[self.machine.vcpu.get_state().rip] += 1
         if self._out is not None:
             self._number += 1
             values: dict[str, Any] = {"n": self._number, "time": self.machine.clock.now(), "exit": type(exit).__name__, "device": where[0], "register": where[1]}
@@ -93,11 +93,18 @@ class Recorder:
                 values |= dict(exit.items())
             self._out.write(json_line(values | {"ns": nanoseconds}) + "\n")
 
-    def function(self, rip: int) -> str:
-        """The symbol that holds the address."""
-        addresses, names = self._symbols
-        at = bisect_right(addresses, rip) - 1
-        return names[at] if at >= 0 else f"{rip:#x}"
+    def functions(self) -> Counter[str]:
+        """Exits by the guest's function; a kernel that moved itself is told by where its system call entry is now."""
+        found = symbols(self.machine)
+        addresses, names = [value for value, _ in found], [name for _, name in found]
+        entry = next((value for value, name in found if name == ENTRY), None)
+        lstar = self.machine.vcpu.get_state().lstar if entry is not None else 0
+        slide = lstar - entry if entry is not None and lstar else 0
+        counted: Counter[str] = Counter()
+        for rip, count in self._counters.items():
+            at = bisect_right(addresses, rip - slide) - 1
+            counted[names[at] if at >= 0 else f"{rip:#x}"] += count
+        return counted
 
     def text(self) -> str:
         """The report."""
@@ -105,10 +112,11 @@ class Recorder:
         lines = [f"{total} exits, {len(self.counts)} kinds", f"{'count':>8}  {'us each':>8}  device    register"]
         for (device, register, kind), count in self.counts.most_common(TOP):
             lines.append(f"{count:8}  {self.times[device, register, kind] / count / 1000:8.1f}  {device:8}  {register} {kind}".rstrip())
-        if self.functions:
-            lines.append("by guest function: " + ", ".join(f"{name} {count}" for name, count in self.functions.most_common(8)))
+        if functions := self.functions():
+            lines.append("by guest function: " + ", ".join(f"{name} {count}" for name, count in functions.most_common(12)))
         if assisted := getattr(self.machine.vcpu, "assisted", None):
-            lines.append("instructions done for KVM: " + ", ".join(f"{name} {count}" for name, count in assisted.most_common(8)))
+            what = "instructions done for KVM" if self.machine.vcpu.kind == "kvm" else "instructions that touched a device"
+            lines.append(f"{what}: " + ", ".join(f"{name} {count}" for name, count in assisted.most_common(8)))
         return "\n".join(lines + [f"advice: {line}" for line in self.advice()])
 
     def advice(self) -> list[str]:
@@ -124,12 +132,17 @@ class Recorder:
         return found
 
 
-def symbols(machine: Loop) -> tuple[list[int], list[str]]:
-    """Functions of the kernel, by address, from its ELF file's table of symbols."""
+def symbols(machine: Loop) -> list[tuple[int, str]]:
+    """Functions of the kernel, by address: from its ELF file's table of symbols, else from those that Linux carries for itself."""
     from tanken import elf
+    from tanken.elf import kallsyms, kernel_image
 
     payload = getattr(machine, "payload", None)
-    if payload is None or payload.kernel[:4] != b"\x7fELF":
-        return [], []
-    found = sorted((symbol.value, symbol.name) for symbol in elf.read(payload.kernel, payload.kernel_name).symbols if symbol.value and symbol.name)
-    return [value for value, _ in found], [name for _, name in found]
+    if payload is None:
+        return []
+    try:
+        data = kernel_image.vmlinux(payload.kernel, payload.kernel_name) if kernel_image.is_bzimage(payload.kernel) else payload.kernel
+        found = sorted((symbol.value, symbol.name) for symbol in elf.read(data, payload.kernel_name).symbols if symbol.value and symbol.name)
+        return found or kallsyms.symbols(data, payload.kernel_name)
+    except TankenError:
+        return []  # the report does without names

@@ -36,3 +36,16 @@ def test_debian_boots_to_a_shell_and_turns_itself_off(protocol: str, tmp_path: p
     assert ended.reason == "power-off", text[-2000:]
     assert re.search(r"Linux .*6\.\d+.*x86_64 GNU/Linux", text) and "slept" in text
     assert re.search(r"4: +\d+ +IO-APIC +4-edge +ttyS0", text) and "kvm-clock" in text
+
+
+@pytest.mark.skipif("TANKEN_BOOT" not in os.environ, reason="unpacking a kernel takes seconds: TANKEN_BOOT=1 runs it")
+def test_a_real_kernel_names_its_functions() -> None:
+    from tanken.elf import kallsyms, kernel_image
+
+    try:
+        image = debian.kernel()
+    except TankenError as error:
+        pytest.skip(str(error))
+    found = kallsyms.symbols(kernel_image.vmlinux(image.read_bytes(), image.name), image.name)
+    names = {name: address for address, name in found}
+    assert len(found) > 50_000 and names["_text"] == 0xFFFF_FFFF_8100_0000 and names["pvh_start_xen"] == names["_text"] + 0x850
