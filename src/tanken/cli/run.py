@@ -10,6 +10,7 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
@@ -33,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print these as one object a line")
     parser.add_argument("--to", metavar="FILE", help="print these to FILE instead of standard error")
     parser.add_argument("--budget", type=int, metavar="N", help="stop after N instructions, with status 124")
-    parser.add_argument("--engine", choices=engines.NAMES, default="python", help="generated Python, native code (new), or the slow, obvious one")
+    parser.add_argument("--engine", choices=engines.NAMES, default="auto", help="native code, generated Python, or the slow, obvious one; auto: native, and Python until that is made")
     parser.add_argument("--verify", action="store_true", help="run the engine beside the reference, block by block, and tell the first difference")
     parser.add_argument("--stats", action="store_true", help="print instructions and speed at the end (to standard error)")
     boot.arguments(parser)
@@ -80,9 +81,20 @@ def run(options: argparse.Namespace) -> int:
             if name == "reference" or options.trace:
                 raise UsageError("--verify with the engine that verifies" if name == "reference" else "--verify with --trace", wanted="--engine native or python, alone")
             make, space = engines.lockstep(name)
-        process = create(path, words, environment, make, space=space, trace=trace)
+        between = _upgrade() if name == "auto" and not (options.trace or options.verify) else None
+        process = create(path, words, environment, make, space=space, trace=trace, between=between)
         _let_go()
         return _finish(process, options)
+
+
+def _upgrade() -> Callable[[Process], None] | None:
+    """What lets a first run go over to native code as soon as that is made."""
+    if engines.made() or not engines.possible():
+        return None
+    from tanken.vkernel import upgrade
+
+    upgrade.begin()
+    return upgrade.Upgrade()
 
 
 def _output(name: str | None) -> AbstractContextManager[TextIO]:

@@ -1,5 +1,6 @@
 """The engines that a guest process can be run by, by name, and the memory that each works on.
 
+auto       native, or python until native is made (`vkernel.upgrade`)
 native     stencils made by LLVM, memory mapped directly; made once by `tanken warm`, or at the first run that asks for it
 python     generated Python, needs nothing
 reference  the slow, obvious interpreter
@@ -8,6 +9,8 @@ reference  the slow, obvious interpreter
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 from tanken.engine.generated import Generated
 from tanken.engine.memory import AddressSpace
@@ -19,10 +22,29 @@ from tanken.isa.x86.state import AF, CF, OF, PF, SF, ZF, State
 from tanken.vkernel.process import Engine, EngineFactory
 
 __all__ = ["NAMES", "factory", "parts", "possible", "space"]
-NAMES = ("native", "python", "reference")
+NAMES = ("auto", "native", "python", "reference")
 
 
-def _native(state: State, memory: AddressSpace) -> Engine:
+def made() -> bool:
+    """Whether the native engine can start at once."""
+    return possible() and _translator_path().exists()
+
+
+@cache
+def _translator_path() -> Path:
+    from tanken.engine.native import store
+    from tanken.isa.x86.native.target import X86
+
+    return store.translator_path(X86())
+
+
+def lock_path() -> Path:
+    """The file that whoever makes the native engine holds a lock on."""
+    return _translator_path().with_name("translator.lock")
+
+
+def native(state: State, memory: AddressSpace) -> Engine:
+    """The native engine; `memory` is mapped directly."""
     from tanken.engine.native.engine import Native
     from tanken.engine.native.space import DirectSpace
 
@@ -33,7 +55,9 @@ def _native(state: State, memory: AddressSpace) -> Engine:
 def factory(name: str) -> EngineFactory:
     """How engines of this name are made."""
     if name == "native":
-        return _native
+        return native
+    if name == "auto":
+        return lambda state, memory: (factory("python") if type(memory) is AddressSpace else native)(state, memory)
     if name == "reference":
         return lambda state, memory: Interpreter(state, memory, Processor())
     return lambda state, memory: Generated(state, memory, Processor(), (CF, PF, AF, ZF, SF, OF))
@@ -41,17 +65,20 @@ def factory(name: str) -> EngineFactory:
 
 def space(name: str) -> Callable[[], AddressSpace]:
     """How the memory for engines of this name is made."""
-    if name != "native":
+    if name not in ("native", "auto"):
         return AddressSpace
-    from tanken.engine.native.space import DirectSpace
+    from tanken.engine.native.space import TOP, DirectSpace
 
-    return DirectSpace
+    if name == "native":
+        return DirectSpace
+    return lambda: DirectSpace() if made() else AddressSpace(TOP)  # which can be mapped directly later
 
 
 def lockstep(name: str) -> tuple[EngineFactory, Callable[[], AddressSpace]]:
     """The engine of this name beside the reference, as one engine, and its memory (`engine.verify`)."""
     from tanken.engine.verify import Lockstep, mirrored
 
+    name = ("native" if made() else "python") if name == "auto" else name
     kind = space(name)
     assert isinstance(kind, type)
 

@@ -78,6 +78,7 @@ class Process:
     signals: signals.Signals = field(default_factory=signals.Signals)
     descriptors: Descriptors = field(default_factory=Descriptors.inherit)
     waiting_parent: int | None = None  # vfork: the end of a pipe whose closing wakes the parent
+    between: Callable[[Process], None] | None = None  # what to do between two slices
     on_replace: Callable[[], None] | None = None  # vfork: what to do before an execve or exit
     surroundings: Surroundings | None = None  # between two runs
     engine: Engine = field(init=False)
@@ -143,6 +144,8 @@ class Process:
                     ended = self._struck(exit)
                     if ended is not None:
                         return self._leave(ended)
+                elif self.between is not None and budget is None:
+                    self.between(self)
                 self.threads.turn()
                 if self.signals.pending:  # the blocked ones stay
                     signals.deliver(self)

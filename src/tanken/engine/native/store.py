@@ -39,7 +39,7 @@ class Store:
         self.target, self.N = target, target.tables
         self.folder = _folder()
         self.tag = self.kind + _hash(target.sources)
-        self.translator_tag = self.kind + _hash_files(target.translator_files()) if self.kind else self.tag
+        self.translator_tag = self.kind + _translator_hash(target, self.signatures)
         self._decoder = target.decoder_tables()
         self.decoder_at = self._decoder.buffer_info()[0]
         image, self._offsets = self._translator()
@@ -169,6 +169,18 @@ class Store:
             _write(self.folder / f"regions-{self.tag}", hashlib.sha256(data).digest() + data)
 
 
+def translator_path(target: Any) -> Path:
+    """Where the translator of user programs is kept, once it is made."""
+    return _folder() / f"translator-{_translator_hash(target, SIGNATURES)}"
+
+
+def _translator_hash(target: Any, signatures: dict[str, str]) -> str:
+    """Of the modules that the translator is compiled from, of those whose numbers they use, and of how it is called."""
+    root = Path(tanken.__file__).parent.parent
+    paths = [root / f"{name.replace('.', '/')}.py" for name in (*target.translator, *target.numbers)]
+    return _hash_files(paths, json.dumps(signatures, sort_keys=True))
+
+
 def _folder() -> Path:
     """The cache directory; every file of ours in it is written whole, so that several processes may do so at once."""
     path = cache.engine_directory(native.library_version("numba"))
@@ -196,8 +208,8 @@ def _hash(package: str) -> str:
     return _hash_files(paths)
 
 
-def _hash_files(paths: list[Path]) -> str:
-    digest = hashlib.sha256(native.library_version("llvmlite").encode())
+def _hash_files(paths: list[Path], more: str = "") -> str:
+    digest = hashlib.sha256((native.library_version("llvmlite") + more).encode())
     for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

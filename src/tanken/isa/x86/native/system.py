@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from tanken.isa.x86.inst import Inst
@@ -56,11 +55,7 @@ class SystemX86(X86):
     def special(self, inst: Inst) -> str | None:
         return None
 
-    def translator_files(self) -> list[Path]:
-        """The sources that the translator is compiled from: its modules, and those whose numbers they use."""
-        numbers = ("layout", "names", "native.block", "native.tables", "native.template", "native.paged_tables")
-        modules = [*self.translator, *(f"tanken.isa.x86.{name}" for name in numbers), "tanken.base.native"]
-        return [Path(str(import_module(name).__file__)) for name in modules]
+    numbers = (*X86.numbers, "tanken.isa.x86.native.paged_tables")
 
     # -- the state
 

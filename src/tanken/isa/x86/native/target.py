@@ -34,6 +34,8 @@ class X86:
     fields = frozenset(P.FIELDS)
     block_size = block.SIZE
     translator = ("tanken.isa.x86.native.translate", *DECODER)
+    numbers = tuple(f"tanken.{name}" for name in ("isa.x86.layout", "isa.x86.names", "isa.x86.native.block", "isa.x86.native.tables",
+                                                  "isa.x86.native.template", "isa.x86.state", "base.native"))  # fmt: skip
     sources = "tanken.isa.x86"
 
     def __init__(self) -> None:
