@@ -29,6 +29,11 @@ class Zones:
             self._ranges.append((address, address + size))
 
     @property
+    def waits(self) -> bool:
+        """Whether there is a write that waits."""
+        return bool(self._waiting)
+
+    @property
     def is_full(self) -> bool:
         return len(self._waiting) >= ROOM
 

@@ -128,6 +128,8 @@ class OwnVcpu:
                 result = self._understand(exit)
                 if result is not None:
                     return result
+            elif self.zones.waits:
+                return E.Kicked()  # a slice is as long as a write may wait
             elif self.clock.mode == "instructions":
                 if end is not None and self.clock.instructions_until(end) <= self.executed - self.clock.executed:
                     return E.Kicked()

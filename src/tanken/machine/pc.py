@@ -210,7 +210,6 @@ class Pc(Loop):
         if self.description.coalesce:
             for address, size, port in self.posted():
                 made.zones.add(address, size, port)
-            self.slack = SLACK
         return made
 
 
