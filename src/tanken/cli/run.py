@@ -36,6 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=int, metavar="N", help="stop after N instructions, with status 124")
     parser.add_argument("--engine", choices=engines.NAMES, default="auto", help="native code, generated Python, or the slow, obvious one; auto: native, and Python until that is made")
     parser.add_argument("--verify", action="store_true", help="run the engine beside the reference, block by block, and tell the first difference")
+    parser.add_argument("--stuck", action="store_true", help="tell of loops that nothing can end any more: their branches, and what these read")
     parser.add_argument("--stats", action="store_true", help="print instructions and speed at the end (to standard error)")
     boot.arguments(parser)
     parser.add_argument("program", metavar="PROGRAM", nargs="?", help="an executable file, a name to be found in PATH, a kernel, a machine's .toml file, or nothing: a small guest")
@@ -81,7 +82,9 @@ def run(options: argparse.Namespace) -> int:
             if name == "reference" or options.trace:
                 raise UsageError("--verify with the engine that verifies" if name == "reference" else "--verify with --trace", wanted="--engine native or python, alone")
             make, space = engines.lockstep(name)
-        between = _upgrade() if name == "auto" and not (options.trace or options.verify) else None
+        between = _upgrade() if name == "auto" and not (options.trace or options.verify or options.stuck) else None
+        if options.stuck:
+            make = engines.watched(make, lambda lines: print("\n".join(["tanken run: " + lines[0], *lines[1:]]), file=sys.stderr, flush=True))
         process = create(path, words, environment, make, space=space, trace=trace, between=between)
         _let_go()
         return _finish(process, options)

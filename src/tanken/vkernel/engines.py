@@ -88,6 +88,17 @@ def lockstep(name: str) -> tuple[EngineFactory, Callable[[], AddressSpace]]:
     return make, mirrored(kind)
 
 
+def watched(make: EngineFactory, tell: Callable[[list[str]], None]) -> EngineFactory:
+    """Engines that `make` makes, which tell when the guest is stuck (`engine.stuck`)."""
+    from tanken.engine.stuck import Stuck, Watched
+    from tanken.isa.x86.state import place_name
+
+    def told(stuck: Stuck) -> None:
+        tell(stuck.lines(describe, place_name))
+
+    return lambda state, memory: Watched(make(state, memory), state, memory, Processor(), told)
+
+
 def describe(instruction: Instruction) -> str:
     """The line of an instruction and its row of the opcode map."""
     from tanken.isa.x86.inst import Inst
