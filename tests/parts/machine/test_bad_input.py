@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def signals_as_before() -> Iterator[None]:
+    """`run` gives signals back to their defaults, and a closed socket of another test would end the tests by SIGPIPE."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGPIPE, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals_as_before")
 @pytest.mark.parametrize(
     ("words", "message", "status"),
     [
