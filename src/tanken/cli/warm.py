@@ -10,6 +10,7 @@ import sys
 import time
 
 from tanken.base import native, progress
+from tanken.base.errors import UsageError
 from tanken.base.progress import Event
 
 
@@ -61,10 +62,13 @@ def _disc_codes() -> None:
 
 
 def _x86_engine() -> None:
+    """The translator, then the stencils of the code that nearly every program runs."""
     from tanken.vkernel import engines
 
     if engines.possible():
-        engines.parts()
+        from tanken.vkernel import stencils
+
+        stencils.make(*engines.parts())
 
 
 WARM = (("disc codes", _disc_codes), ("font machines", _font_machines), ("x86 decoder", _x86_decoder), ("x86 text", _x86_text), ("x86 native engine", _x86_engine),
@@ -73,6 +77,7 @@ WARM = (("disc codes", _disc_codes), ("font machines", _font_machines), ("x86 de
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="progress as one JSON object a line")
+    parser.add_argument("jobs", metavar="JOB", nargs="*", help=f"only these: {', '.join(name for name, _ in WARM)}")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -80,7 +85,12 @@ def run(options: argparse.Namespace) -> int:
         print(f"nothing to compile: native code is {native.state()}")
         return 0
     tell = progress.to(sys.stdout, options.json)
+    unknown = set(options.jobs) - {name for name, _ in WARM}
+    if unknown:
+        raise UsageError(f"no job {min(unknown)!r}", wanted=", ".join(name for name, _ in WARM))
     for job, compile_it in WARM:
+        if options.jobs and job not in options.jobs:
+            continue
         start = time.perf_counter()
         tell(Event(job, 0, 1, "compiling"))
         compile_it()

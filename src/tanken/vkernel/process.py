@@ -136,7 +136,7 @@ class Process:
                 left = self.threads.left() if budget is None else min(self.threads.left(), budget - self.instructions)
                 if left <= 0:
                     return Budget(self.instructions) if not self.is_child else self._leave(Ended(124))
-                self.engine.exact = budget is not None
+                self.engine.exact = budget is not None or self.threads.several  # whose turns are to end at the same place in every run
                 exit = self.engine.run(left)
                 if isinstance(exit, Syscall) and exit.kind == "syscall":
                     serve(self)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tanken.vkernel.process import Process
 
 SI_TKILL = -6
-TURNS = 20  # of a thread in one slice of the engine
+TURN = 200_000  # instructions, whatever the engine: the order is the same by all of them
 SYSCALL = 2  # bytes of the instruction
 TID, OWNER_DIED, WAITERS = 0x3FFF_FFFF, 0x4000_0000, 0x8000_0000  # of a futex's word that says who holds a lock
 LONGEST_LIST = 2048  # entries of a robust list that are looked at
@@ -105,17 +105,14 @@ class Threads:
         thread = Thread(self.all[0].number + self._begun, state.copy(), mask=signals.mask)
         state.assign(before)
         if not self.several:
-            self._until = self.process.instructions + self._turn
+            self._until = self.process.instructions + TURN
         self.all.append(thread)
         return thread
 
-    @property
-    def _turn(self) -> int:
-        return self.process.engine.slice // TURNS
-
     def left(self) -> int:
         """Instructions that the current thread may run before somebody else's turn."""
-        return max(self._until - self.process.instructions, 1) if self.several else self.process.engine.slice
+        slice = self.process.engine.slice
+        return min(max(self._until - self.process.instructions, 1), slice) if self.several else slice
 
     # -- waiting
 
@@ -232,7 +229,7 @@ class Threads:
             if signals.mask != thread.mask:
                 signals.block(thread.mask)
             self.current = thread
-        self._until = process.instructions + self._turn
+        self._until = process.instructions + TURN
         wait, thread.wait = thread.wait, None
         if wait is None:
             return

@@ -46,8 +46,9 @@ def begin() -> None:
     except OSError:
         return
     nothing = subprocess.DEVNULL
-    command = "import os; os.nice(10); from tanken.vkernel import engines; engines.parts()"
-    subprocess.Popen([sys.executable, "-c", command], stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True, cwd="/")
+    making = "import os; os.nice(10); from tanken.vkernel import engines, stencils; stencils.make(*engines.parts())"
+    command = f"import os\nif not os.fork(): exec({making!r})"  # a child of nobody's: the guest, too, waits for its children
+    subprocess.run([sys.executable, "-c", command], stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True, cwd="/", check=False)
 
 
 def become_native(process: Process) -> bool:

@@ -479,6 +479,22 @@ class Native:
         self.tab[self.N.SINGLE] = int(on)
         self.flush()
 
+    def sweep(self, start: int, end: int) -> None:
+        """Make what the code in [start, end) needs, one block behind the other; nothing is run."""
+        N, tab = self.N, self.tab
+        words = struct.unpack_from("<5Q", self.block, P.ANSWER_ARGUMENTS)
+        self._publish()
+        at = start
+        while at < end:
+            struct.pack_into("<Q", self.block, P.RIP_AT, at)
+            struct.pack_into("<I", self.block, P.REASON_AT, N.DISPATCH)
+            if self.store.functions["answer"](self._block_at, *words):
+                at = max(tab[N.BLOCK_LIST + 4 * (tab[N.BLOCK_COUNT] - 1) + 1], at + 1)
+            elif tab[N.NEED] == N.NO_CODE:
+                return
+            else:
+                self._needed()
+
     def save(self) -> None:
         """Keep the stencils that were made for the next run."""
         self.hot.wait()
