@@ -53,7 +53,7 @@ def test_memory_shared_with_others_keeps_a_process_where_it_is(monkeypatch: pyte
 def test_a_first_run_starts_at_once_and_the_rest_is_made_behind_it(tmp_path: Path) -> None:
     environment = {"TANKEN_CACHE": str(tmp_path), "PYTHONPATH": str(Path(upgrade.__file__).parents[2]), "PATH": "/bin:/usr/bin"}
     command = [sys.executable, "-c", "import subprocess, sys; from tanken.vkernel import upgrade; "
-               "subprocess.Popen = lambda *w, **k: print(w[0][0] == sys.executable, k['start_new_session']); upgrade.begin(); "
+               "subprocess.run = lambda *w, **k: print(w[0][0] == sys.executable, k['start_new_session']); upgrade.begin(); "
                "open(upgrade.engines.lock_path()).close()"]  # fmt: skip
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True"]
