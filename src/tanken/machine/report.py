@@ -40,10 +40,7 @@ class Recorder:
     @contextlib.contextmanager
     def attached(cls, machine: Loop, path: str | None, report: bool) -> Iterator[Recorder]:
         """A recorder that sees every exit of the machine meanwhile; nothing is added to the run where neither is wanted."""
-        try:
-            out = open(path, "w") if path is not None else None
-        except OSError as error:
-            raise InputError(f"cannot be written: {error.strerror}", where=path or "") from error
+        out = opened(path) if path is not None else None
         recorder = cls(machine, out, report)
         if out is not None or report:
             recorder._wrap()
@@ -130,6 +127,14 @@ class Recorder:
             if count >= int(least):
                 found.append(f"{count} of {device} {pattern}: {what} ({source})")
         return found
+
+
+def opened(path: str) -> IO[str]:
+    """The file for the exits; raises InputError where it cannot be written."""
+    try:
+        return open(path, "w")
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", where=path) from error
 
 
 def symbols(machine: Loop) -> list[tuple[int, str]]:
