@@ -21,7 +21,9 @@ NAMES = (
     "rate", "clean cells", "top 1 %", "top 5 %", "by radius", "by angle", "slope", "curve", "rim share", "outer share", "first harmonic", "peak angle", "angles above",
     "symbols a row", "rows of one", "rows over 5", "rows over 60", "rows full", "spots", "largest spot", "spot height", "spot width", "spot at rim",
     "second spot", "fine peak", "fine peaks", "steps", "largest step", "step sum", "local noise", "flatness", "middle share", "hot rate", "spot fill", "small spots",
+    "line", "second line", "narrow", "medium", "wide outside", "wide inside", "symbols in narrow", "symbols in medium", "symbols elsewhere", "blob", "blob height", "blob width",
 )  # fmt: skip
+NARROW, MEDIUM = 3, 15  # sectors: a scratch or a speck; a print, a patch
 
 
 def _spots(hot: NDArray[np.bool_]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -64,6 +66,77 @@ def _explained(rate: Floats, weight: Floats, axis: int) -> float:
     along = (rate * weight).sum(axis=axis) / np.maximum(weight.sum(axis=axis), TINY)
     part = (weight.sum(axis=axis) * (along - mean) ** 2).sum()
     return float(part / max(spread, TINY))
+
+
+def _above(grid: Grid) -> NDArray[np.bool_]:
+    """Cells clearly worse than the middle of their own ring, so that what is on top of damage all around is seen."""
+    read, wrong = grid.read, grid.wrong
+    rate = np.where(read > 0, wrong / np.maximum(read, 1), np.nan)
+    middle = np.zeros(RINGS)
+    some = (read > 0).any(axis=1)
+    middle[some] = np.nanmedian(rate[some], axis=1)
+    expected = read * middle[:, None]
+    found: NDArray[np.bool_] = (wrong > expected + 3 * np.sqrt(expected + 0.3)) & (wrong > 2 * expected + 0.05 * read)
+    return found
+
+
+def _widths(hot: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """For each hot cell how many sectors in a row are hot in its ring, around; a gap of one does not count. 0 elsewhere."""
+    out = np.zeros(hot.shape, dtype=np.int64)
+    closed = hot | (np.roll(hot, 1, axis=1) & np.roll(hot, -1, axis=1))
+    for ring in np.flatnonzero(hot.any(axis=1)):
+        row = closed[ring]
+        if row.all():
+            out[ring] = SECTORS
+            continue
+        turn = int(np.flatnonzero(~row)[0])
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], np.roll(row, -turn), [False]]).astype(np.int8)))
+        for first, last in zip(edges[::2], edges[1::2], strict=True):
+            out[ring, (np.arange(first, last) + turn) % SECTORS] = last - first
+    return np.where(hot, out, 0)
+
+
+def _lines(hot: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Of each sector the longest run of hot rings; a gap of two does not count."""
+    closed = hot.copy()
+    for gap in (1, 2):
+        closed[1:-gap] |= hot[: -gap - 1] & hot[gap + 1 :]
+        if gap == 2:
+            closed[2:-1] |= hot[:-3] & hot[3:]
+    out = np.zeros(hot.shape[1], dtype=np.int64)
+    run = np.zeros(hot.shape[1], dtype=np.int64)
+    for row in closed:
+        run = np.where(row, run + 1, 0)
+        out = np.maximum(out, run)
+    return out
+
+
+def _layers(grid: Grid) -> list[float]:
+    """The numbers of NAMES from "line" on: what stands out of each ring, by how wide it is."""
+    hot = _above(grid)
+    width = _widths(hot)
+    narrow, medium, wide = (width > 0) & (width <= NARROW), (width > NARROW) & (width <= MEDIUM), width > MEDIUM
+    rings = max(1, int((grid.read > 0).any(axis=1).sum()))
+    column = _lines(narrow | np.roll(narrow, 1, axis=1)) / rings
+    first = int(column.argmax())
+    away = np.minimum((np.arange(SECTORS) - first) % SECTORS, (first - np.arange(SECTORS)) % SECTORS) > 4
+    outer = INNER + (np.arange(RINGS) + 0.5) * (OUTER - INNER) / RINGS > 48
+    seen = grid.read > 0
+
+    def share(cells: NDArray[np.bool_], where: NDArray[np.bool_]) -> float:
+        return float((cells & where[:, None]).sum() / max(1, (seen & where[:, None]).sum()))
+
+    def symbols(cells: NDArray[np.bool_]) -> float:
+        return float(np.log10(grid.symbols[cells].sum() / max(grid.wrong[cells].sum(), 1.0) + 0.1))
+
+    spots = _spots(medium | wide)
+    blob = spots[0] if spots else (np.array([0]), np.array([0]))
+    return [
+        float(column[first]), float(column[away].max()), float(np.log10((narrow & away[None, :]).sum() + 1)), float(np.log10(medium.sum() + 1)),
+        share(wide, outer), share(wide, ~outer),
+        symbols(narrow), symbols(medium), symbols(seen & (width == 0)), float(np.log10(len(blob[0]))) if spots else 0.0,
+        (blob[0].max() - blob[0].min() + 1) / RINGS if spots else 0.0, _wide(blob[1]) / SECTORS if spots else 0.0,
+    ]  # fmt: skip
 
 
 def radial(grid: Grid, width: int = 5) -> tuple[Floats, Floats]:
@@ -155,6 +228,6 @@ def features(grid: Grid) -> Floats:
         np.log10(peaks.max() + TINY) if len(peaks) else 0.0, np.log10((peaks > 4).sum() + 1), len(jumped), max((abs(j) for _, j in jumped), default=0.0),
         sum(j for _, j in jumped), noise, np.log10(np.median(by_ring[rings]) / mean + 1e-3) if rings.any() else 0.0,
         by_ring[rings & (radius > 30) & (radius < 50)].sum() / max(by_ring[rings].sum(), TINY), np.log10(rate.max() + 1e-6), len(first[0]) / area,
-        np.log10(sum(len(spot[0]) <= 3 for spot in spots) + 1),
+        np.log10(sum(len(spot[0]) <= 3 for spot in spots) + 1), *_layers(grid),
     )  # fmt: skip
     return np.array([float(np.nan_to_num(value, posinf=9, neginf=-9)) for value in values])
