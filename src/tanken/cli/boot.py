@@ -76,7 +76,15 @@ def run(options: argparse.Namespace, kernel: str, words: list[str]) -> int:
             raise InputError(getattr(error, "strerror", None) or str(error), where=kernel) from error
     settings |= given
     far = telnet_line(settings.pop("console")) if str(settings.get("console", "")).startswith("telnet:") else None
-    return _run(Pc(Description(**settings), far=far), options)
+    if options.exits is not None:
+        from tanken.machine.report import opened
+
+        opened(options.exits).close()  # told before anything is made
+    machine = Pc(Description(**settings), far=far)
+    try:
+        return _run(machine, options)
+    finally:
+        machine.vcpu.close()  # keeps what was compiled for the next run
 
 
 def _refuse(message: str) -> Any:
