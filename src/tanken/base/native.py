@@ -6,6 +6,7 @@ Numba is imported nowhere else, and only inside functions (design: "Native speed
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import os
 import sys
@@ -112,7 +113,7 @@ def twin(name: str, *uses: str) -> ModuleType | None:
     if not available():
         return None
     if name not in _twins:
-        plain = {used: sys.modules[used] for i, used in enumerate(uses) if twin(used, *uses[:i]) is not None}
+        plain = {used: importlib.import_module(used) for i, used in enumerate(uses) if twin(used, *uses[:i]) is not None}
         _twins[name] = _load(name, plain)
     return _twins[name]
 

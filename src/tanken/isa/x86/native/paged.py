@@ -17,31 +17,11 @@ from tanken.isa.x86.kernels.walk import walk
 from tanken.isa.x86.native import block as B
 from tanken.isa.x86.native import paged_tables as N
 from tanken.isa.x86.native import template as P
-from tanken.isa.x86.native.translate import (
-    R_COUNT,
-    R_HOOK,
-    R_HOST,
-    R_LEFT,
-    R_LENGTH,
-    R_LIVE,
-    R_STENCIL,
-    R_TARGET,
-    RECORD,
-    ask,
-    find_key,
-    find_site,
-    first_key,
-    fuse,
-    hashed,
-    hole_value,
-    liveness,
-    note_x87,
-    put,
-    second_key,
-    side,
-    site,
-)
-from tanken.isa.x86.native.translate import enter_key as enter_key
+from tanken.isa.x86.native.choice import fuse, liveness, note_x87
+from tanken.isa.x86.native.emission import hole_value, put, side, site
+from tanken.isa.x86.native.keys import R_COUNT, R_HOOK, R_HOST, R_LEFT, R_LENGTH, R_LIVE, R_STENCIL, R_TARGET, RECORD, ask, find_key, first_key, hashed, second_key
+from tanken.isa.x86.native.keys import enter_key as enter_key
+from tanken.isa.x86.native.translate import find_site
 from tanken.isa.x86.native.translate import look_up as look_up
 
 # -- blocks by (linear address, physical page)

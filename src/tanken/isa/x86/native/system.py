@@ -6,11 +6,9 @@ Native code is 64-bit mode with paging on, and its vector units as an operating 
 from __future__ import annotations
 
 import struct
-from importlib import import_module
 from typing import Any
 
 from tanken.isa.x86.inst import Inst
-from tanken.isa.x86.kernels import DECODER
 from tanken.isa.x86.native import block as B
 from tanken.isa.x86.native import paged_tables
 from tanken.isa.x86.native import template as P
@@ -38,10 +36,9 @@ class SystemX86(X86):
     """The target."""
 
     tables = paged_tables
-    translator = ("tanken.isa.x86.native.paged", *DECODER, WALK, "tanken.isa.x86.native.translate")
+    translator = ("tanken.isa.x86.native.paged", *X86.translator[1:], WALK, X86.translator[0])
 
     def __init__(self) -> None:
-        import_module(self.translator[-1])  # a twin stands in for it
         self.isa = SystemProcessor(_long(), translating=True)
 
     def analyse(self, inst: Inst) -> int:

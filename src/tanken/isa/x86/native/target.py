@@ -33,7 +33,7 @@ class X86:
     flags = block.STATUS
     fields = frozenset(P.FIELDS)
     block_size = block.SIZE
-    translator = ("tanken.isa.x86.native.translate", *DECODER)
+    translator = ("tanken.isa.x86.native.translate", *DECODER, *(f"tanken.isa.x86.native.{name}" for name in ("keys", "choice", "emission")))
     numbers = tuple(f"tanken.{name}" for name in ("isa.x86.layout", "isa.x86.names", "isa.x86.native.block", "isa.x86.native.tables",
                                                   "isa.x86.native.template", "isa.x86.state", "base.native"))  # fmt: skip
     sources = "tanken.isa.x86"
