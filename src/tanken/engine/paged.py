@@ -51,8 +51,8 @@ class PagedMemory:
     def changed(self) -> None:
         """Privilege, mode or a flag that rights depend on may have changed."""
         paging = self.paging
-        context = paging.context()
-        self._access, self._how = paging.access(context), paging.control().how
+        context = self.context = paging.context()
+        self._access, self.how = paging.access(context), paging.control().how
         tables = self._tables
         self._readable = tables.setdefault(context * 4, {})
         self._writable = tables.setdefault(context * 4 + 1, {})
@@ -123,7 +123,7 @@ class PagedMemory:
 
     def _fill(self, linear: int, size: int, access: int, table: dict[int, Entry]) -> Entry:
         paging = self.paging
-        physical = paging.translate(self.physical, ENDLESS, linear, access, self._how, size)
+        physical = paging.translate(self.physical, ENDLESS, linear, access, self.how, size)
         found = self.physical.page(physical >> SHIFT)
         if found is None or (access & paging.WRITE and not found[2]):
             kind = "w" if access & paging.WRITE else "x" if access & paging.FETCH else "r"

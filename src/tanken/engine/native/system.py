@@ -175,6 +175,7 @@ class SystemNative:
         """Go on until an exit; at most `budget` instructions. The state is exact then."""
         end = self.executed + ((1 << 62) if budget is None else budget)
         native = False
+        H.handle_faults(self._handler)
         while self.executed < end:
             if not native:
                 native = self._enter()
@@ -200,9 +201,8 @@ class SystemNative:
         if units != self._units:
             self._units = units
             self.flush_code()
-        H.handle_faults(self._handler)
-        control, now = self.isa.control(), self.isa.context()
-        tab[N.HOW], tab[N.ROOT], tab[N.KEY_RIGHTS], tab[N.NOW] = control.how, state.cr3, state.pkru, now
+        now = self.memory.context
+        tab[N.HOW], tab[N.ROOT], tab[N.KEY_RIGHTS], tab[N.NOW] = self.memory.how, state.cr3, state.pkru, now
         tab[N.OFF] = units
         tab[N.CANONICAL] = self.target.canonical_bits(state)
         self.target.push(state, self.block)
@@ -230,7 +230,22 @@ class SystemNative:
             rest += self.target.struck(self.block, 0, struct.unpack_from("<3Q", self.block, FAULT_REGISTERS))
         self.executed += left - rest
         struct.pack_into("<q", self.block, RIP_AT, self.tab[N.FOUND])
+        if reason == N.PYTHON:
+            return self._quick()
         return self._interpreted(rest if reason == N.OUT_OF_BUDGET else 1)
+
+    def _quick(self) -> tuple[Any, bool]:
+        """An instruction that native code leaves out: those that come often the instruction set does without more ado."""
+        self.target.pull(self.state, self.block)
+        entry, offset = self.memory.fetch(self.state.rip)
+        at = entry[1] + offset
+        done = self.target.quick(self.core, bytes(entry[0][at : at + min(4, 4096 - offset)]))
+        if done is None:
+            return self._interpreted(1)
+        if done is True:
+            self.interpreter.executed += 1
+            return self.isa.window(), False
+        return done, False
 
     def _interpreted(self, count: int) -> tuple[Any, bool]:
         """The next instructions by the slow engine."""

@@ -14,6 +14,8 @@ from tanken.isa.x86.native import paged_tables
 from tanken.isa.x86.native import template as P
 from tanken.isa.x86.native.target import X86
 from tanken.isa.x86.system import state as S
+from tanken.isa.x86.system.control import swap_gs, write_cr3
+from tanken.isa.x86.system.core import PortAccess
 from tanken.isa.x86.system.execution import SYSTEM
 from tanken.isa.x86.system.processor import SystemProcessor, unit
 from tanken.isa.x86.system.state import SystemState
@@ -22,6 +24,9 @@ WALK = "tanken.isa.x86.kernels.walk"
 # What is written for the abstract machine but wants the slow engine all the same: it changes what native code relies on.
 SLOW = frozenset({"popf", "clac", "stac", "xsetbv", "rdpkru", "wrpkru"})
 UNITS = {"x87": 1 << 20, "wait": 1 << 20, "mmx": 1 << 21, "sse": 1 << 22, "avx": 1 << 23, "xsave": 1 << 24}
+# Opcodes of IN and OUT without a prefix: whether in, bytes, whether the port is an immediate.
+PORTS = {0xE4: (True, 1, 1), 0xE5: (True, 4, 1), 0xE6: (False, 1, 1), 0xE7: (False, 4, 1),
+         0xEC: (True, 1, 0), 0xED: (True, 4, 0), 0xEE: (False, 1, 0), 0xEF: (False, 4, 0)}  # fmt: skip
 EXTRA = struct.Struct("<BB2xIQQQQQ")  # CPL, WINDOW, TSC_AUX, SHADOW, CR0, CR4, TSC_OFFSET, XCR0
 
 
@@ -66,6 +71,35 @@ class SystemX86(X86):
     def pull(state: Any, memory: memoryview) -> None:
         B.pull(state, memory)
         state.shadow = struct.unpack_from("<Q", memory, B.SHADOW)[0]
+
+    def quick(self, core: Any, code: bytes) -> Any:
+        """IN, OUT, MOV to CR3, SWAPGS, CLAC and STAC at privilege level 0: an exit, True where it is done, None for any other instruction."""
+        state = core.state
+        if state.cpl:
+            return None
+        at = state.rip
+        found = PORTS.get(code[0])
+        if found is not None:
+            is_in, size, immediate = found
+            port = code[1] if immediate else state.regs[2] & 0xFFFF
+            return PortAccess(port, size, is_in, 0 if is_in else state.regs[0] & (1 << 8 * size) - 1, False, False, at + 1 + immediate)
+        long = code[0] == 0x41
+        if code[long : long + 2] == b"\x0f\x22" and code[long + 2 :][:1] and code[long + 2] & 0xF8 == 0xD8:
+            value = state.regs[code[long + 2] & 7 | 8 * long]
+            if value >> 48:
+                return None  # a fault, perhaps
+            write_cr3(core, value)
+            state.rip = at + 3 + long
+            return True
+        if code[:3] == b"\x0f\x01\xf8":
+            swap_gs(core)
+        elif code[:3] in (b"\x0f\x01\xca", b"\x0f\x01\xcb"):
+            state.system_flags = state.system_flags & ~S.AC | (S.AC if code[2] == 0xCB else 0)
+            core.memory.changed()
+        else:
+            return None
+        state.rip = at + 3
+        return True
 
     def can_run(self, state: SystemState) -> bool:
         """Whether native code can go on from here."""

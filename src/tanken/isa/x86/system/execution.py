@@ -79,7 +79,7 @@ class SystemExecution(Execution):
 
     def privileged(self) -> None:
         """#GP unless at privilege level 0."""
-        self.fault(GP, f"{self.inst.text()}: only for privilege level 0", ~self.get(CPL).is_zero(), 0)
+        self.fault(GP, "only for privilege level 0", ~self.get(CPL).is_zero(), 0)
 
     def ask(self, procedure: Callable[..., Any], *operands: Value) -> Any:
         """What a procedure on the processor gives, at once: machines that record leave the instruction to the slow engine."""

@@ -168,7 +168,7 @@ def load_table(x: SystemExecution) -> None:
 
 
 def _umip(x: SystemExecution) -> None:
-    x.fault(GP, f"{x.inst.text()}: hidden by UMIP", x.get(CR4).bit(11) & ~x.get(CPL).is_zero(), 0)
+    x.fault(GP, "hidden by UMIP", x.get(CR4).bit(11) & ~x.get(CPL).is_zero(), 0)
 
 
 @system("sgdt", "sgdtw", "sgdtd", "sidt", "sidtw", "sidtd")
