@@ -19,7 +19,7 @@ from tanken.engine.native.paged_ir import PagedBody, PagedRecorder
 from tanken.engine.native.places import ANSWER, BUDGET_AT, FAULT_HOST, FAULT_REGISTERS, HOST_AT, KEEPS_BUDGET, KEPT_BUDGET, RIP_AT
 from tanken.engine.native.store import Store
 from tanken.engine.system import SystemInterpreter
-from tanken.isa.architecture import Budget
+from tanken.isa.architecture import Budget, Exited, Faulted
 
 AREA = 192 << 20
 BLOB = 32 << 20
@@ -230,16 +230,19 @@ class SystemNative:
             rest += self.target.struck(self.block, 0, struct.unpack_from("<3Q", self.block, FAULT_REGISTERS))
         self.executed += left - rest
         struct.pack_into("<q", self.block, RIP_AT, self.tab[N.FOUND])
-        if reason == N.PYTHON:
+        if reason in (N.PYTHON, N.SLOW):
             return self._quick()
         return self._interpreted(rest if reason == N.OUT_OF_BUDGET else 1)
 
     def _quick(self) -> tuple[Any, bool]:
         """An instruction that native code leaves out: those that come often the instruction set does without more ado."""
         self.target.pull(self.state, self.block)
-        entry, offset = self.memory.fetch(self.state.rip)
-        at = entry[1] + offset
-        done = self.target.quick(self.core, bytes(entry[0][at : at + min(4, 4096 - offset)]))
+        try:
+            entry, offset = self.memory.fetch(self.state.rip)
+            at = entry[1] + offset
+            done = self.target.quick(self.core, bytes(entry[0][at : at + min(4, 4096 - offset)]))
+        except (Faulted, Exited):
+            done = None  # again, and delivered
         if done is None:
             return self._interpreted(1)
         if done is True:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tanken.isa.x86.inst import Inst
 from tanken.isa.x86.native import block as B
-from tanken.isa.x86.native import paged_tables
+from tanken.isa.x86.native import paged_tables, repeated_paged
 from tanken.isa.x86.native import template as P
 from tanken.isa.x86.native.target import X86
 from tanken.isa.x86.system import state as S
@@ -19,6 +19,7 @@ from tanken.isa.x86.system.core import PortAccess
 from tanken.isa.x86.system.execution import SYSTEM
 from tanken.isa.x86.system.processor import SystemProcessor, unit
 from tanken.isa.x86.system.state import SystemState
+from tanken.isa.x86.system.transfer import restore_flags
 
 WALK = "tanken.isa.x86.kernels.walk"
 # What is written for the abstract machine but wants the slow engine all the same: it changes what native code relies on.
@@ -55,7 +56,7 @@ class SystemX86(X86):
         return bits | P.PYTHON if name in SLOW else bits & ~P.PYTHON if name in SYSTEM and "cpl0" not in row.attributes else bits
 
     def special(self, inst: Inst) -> str | None:
-        return None
+        return repeated_paged.text(inst)
 
     numbers = (*X86.numbers, "tanken.isa.x86.native.paged_tables")
 
@@ -73,7 +74,7 @@ class SystemX86(X86):
         state.shadow = struct.unpack_from("<Q", memory, B.SHADOW)[0]
 
     def quick(self, core: Any, code: bytes) -> Any:
-        """IN, OUT, MOV to CR3, SWAPGS, CLAC and STAC at privilege level 0: an exit, True where it is done, None for any other instruction."""
+        """IN, OUT, MOV to CR3, SWAPGS, STI, POPFQ, CLAC and STAC at privilege level 0: an exit, True where it is done, None for any other instruction."""
         state = core.state
         if state.cpl:
             return None
@@ -93,6 +94,17 @@ class SystemX86(X86):
             return True
         if code[:3] == b"\x0f\x01\xf8":
             swap_gs(core)
+        elif code[0] == 0xFB:
+            state.shadow = state.shadow if state.system_flags & S.IF else at + 1
+            state.system_flags |= S.IF
+            state.rip = at + 1
+            return True
+        elif code[0] == 0x9D:
+            value = core.memory.load(state.regs[4], 8)
+            restore_flags(core, value, 8, 0, False)
+            state.regs[4] = state.regs[4] + 8 & (1 << 64) - 1
+            state.rip = at + 1
+            return True
         elif code[:3] in (b"\x0f\x01\xca", b"\x0f\x01\xcb"):
             state.system_flags = state.system_flags & ~S.AC | (S.AC if code[2] == 0xCB else 0)
             core.memory.changed()
