@@ -103,6 +103,7 @@ class SystemNative:
             physical.stale(page)
         physical.code_pages = CodeMap(self.tab, N.CODE_MAP, N.MOST_PAGES, lambda page: functions["guard"](tab, None, page))
         physical.on_code_write.append(self._page_written)
+        self._used = set(range(N.CONTEXT_COUNT))
         self.memory.on_flush.append(self._flushed)
         self._units = target.units(self.state)
         self._flushed(None)
@@ -153,8 +154,10 @@ class SystemNative:
         struct.pack_into("<8Q", self.block, ANSWER, *words)
 
     def _flushed(self, linear: int | None) -> None:
-        """Translations were forgotten: the TLBs and jump caches of all contexts."""
-        ctypes.memset(self._contexts_at, 0xFF, self._contexts_size)
+        """Translations were forgotten: the TLBs and jump caches of the contexts that were in use since."""
+        for context in self._used:
+            ctypes.memset(self._contexts_at + context * self.N.STRIDE, 0xFF, self.N.STRIDE)
+        self._used.clear()
 
     def _page_written(self, page: int) -> None:
         if page < self.N.MOST_PAGES:
@@ -204,6 +207,7 @@ class SystemNative:
         now = self.memory.context
         tab[N.HOW], tab[N.ROOT], tab[N.KEY_RIGHTS], tab[N.NOW] = self.memory.how, state.cr3, state.pkru, now
         tab[N.OFF] = units
+        self._used.add(now)
         tab[N.CANONICAL] = self.target.canonical_bits(state)
         self.target.push(state, self.block)
         struct.pack_into("<Q", self.block, N.CONTEXT_AT, self._contexts_at + now * N.STRIDE)
