@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from tanken.base.errors import InputError, UsageError
@@ -80,7 +81,13 @@ def run(options: argparse.Namespace, kernel: str, words: list[str]) -> int:
         from tanken.machine.report import opened
 
         opened(options.exits).close()  # told before anything is made
-    machine = Pc(Description(**settings), far=far)
+    waits = threading.Timer(3, lambda: print("tanken run: making our own processor, once (a minute or two; `tanken warm` does it ahead of time)", file=sys.stderr))
+    waits.daemon = True
+    waits.start()
+    try:
+        machine = Pc(Description(**settings), far=far)
+    finally:
+        waits.cancel()
     try:
         return _run(machine, options)
     finally:

@@ -71,7 +71,22 @@ def _x86_engine() -> None:
         stencils.make(*engines.parts())
 
 
+def _machine_engine() -> None:
+    """The translator of whole processors, and the stencils of the guest that comes with tanken."""
+    from tanken.hypervisor import own
+    from tanken.machine.console import Memory
+    from tanken.machine.pc import Pc
+
+    if own.native_is_possible():
+        far = Memory()
+        machine = Pc(far=far, cpu="own", clock="instructions")
+        far.wrote = lambda data: far.type(b"off\r") if far.output.endswith(b"> ") else None
+        machine.run()
+        machine.vcpu.close()
+
+
 WARM = (("disc codes", _disc_codes), ("font machines", _font_machines), ("x86 decoder", _x86_decoder), ("x86 text", _x86_text), ("x86 native engine", _x86_engine),
+        ("machines", _machine_engine),
         ("telnet ciphers", _telnet_ciphers))  # fmt: skip
 
 
