@@ -65,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
     if judged:
         judge_damage(found, judged.kind, judged.confidence, judged.also)
         found.speed_steps = judged.steps
+        if judged.kind != "clean" and len(made.lines) < classify.LEARNT:
+            found.notes.append(f"named by {len(made.lines)} blocks, fewer than the {classify.LEARNT} that the classifier learnt from at least: less sure than it says")
     elif made.log:
         found.speed_steps = classify.speed_steps(made)
     if options.csv:

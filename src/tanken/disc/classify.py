@@ -18,6 +18,7 @@ from tanken.disc.measure import Measurement
 
 LEAST_RINGS = 40  # of 69: less of a disc has no picture
 LEAST_ROWS = 12  # wrong rows
+LEARNT = 350  # ECC blocks spread over the disc: the fewest that `training` shows the networks
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -198,6 +198,7 @@ def test_command_outputs(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(lines) == 41 and set(lines[0]) == {"block", "psn", "pi", "pif", "po", "pof", "edc_bad"} and lines[0]["psn"] == 0x030000
     assert lines[40]["summary"]["pi_total"] == sum(line["pi"] for line in lines[:40]) > 50
+    assert any("less sure" in note for note in lines[40]["summary"]["notes"])
     assert (out / "x.csv").read_text().startswith("block,psn,pi,pif,po,pof,edc_bad\n0,196608,")
     picture = (out / "x.png").read_bytes()
     assert picture[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", picture[16:24]) == (900, 900)
