@@ -13,11 +13,12 @@ from tanken.font.cff import Cff
 from tanken.font.outlines import Executor
 from tanken.font.program import arrays
 from tanken.font.verifier import Proof
-from tanken.isa.charstring import proof, results
+from tanken.isa.charstring import columns, results
 from tests.oracle import fonts
 
 PAIRS = (
-    ("stack", proof.S_MAX, results.DEPTH), ("nesting", proof.S_HEIGHT, results.HEIGHT), ("hints", proof.S_HINTS, results.HINT_COUNT), ("operators", proof.S_STEPS, results.STEPS),
+    ("stack", columns.S_MAX, results.DEPTH), ("nesting", columns.S_HEIGHT, results.HEIGHT), ("hints", columns.S_HINTS, results.HINT_COUNT),
+    ("operators", columns.S_STEPS, results.STEPS),
 )  # fmt: skip
 
 
@@ -27,7 +28,7 @@ def main() -> int:
     for path, _, table, origin in fonts.tables(sys.argv[1] if len(sys.argv) > 1 else "*"):
         program = arrays(Cff(table, str(path), origin))
         bounds, runs = Proof(program).glyphs, Executor(program).outlines(0, program.glyphs).glyphs
-        bad = {"not proved to end": bounds[:, proof.S_END] != proof.ENDS, "points": bounds[:, proof.S_POINTS] != np.diff(runs[:, results.XY_END], prepend=0) // 2}
+        bad = {"not proved to end": bounds[:, columns.S_END] != columns.ENDS, "points": bounds[:, columns.S_POINTS] != np.diff(runs[:, results.XY_END], prepend=0) // 2}
         bad |= {name: bounds[:, column] != runs[:, other] for name, column, other in PAIRS}
         for name, rows in bad.items():
             if rows.any():

@@ -18,7 +18,7 @@ from tanken.font.limits import NO_LIMIT, Limits
 from tanken.font.outlines import Executor
 from tanken.font.program import SMALL, Program
 from tanken.font.verifier import Proof
-from tanken.isa.charstring import faults, proof, results
+from tanken.isa.charstring import columns, faults, results
 from tanken.isa.charstring.rows import operators
 from tanken.isa.charstring.text import assemble
 
@@ -115,13 +115,13 @@ def wrong(bounds: np.ndarray, runs: np.ndarray, limits: Limits) -> list[tuple[in
     """What proofs and runs of glyphs say against each other: the glyph, and how."""
     b, fault = bounds, runs[:, results.FAULT]
     points = np.diff(runs[:, results.XY_END], prepend=0) // 2
-    fits = (b[:, proof.S_MAX] <= limits.stack) & (b[:, proof.S_HEIGHT] <= limits.nesting) & (b[:, proof.S_STEPS] <= limits.steps) & (b[:, proof.S_POINTS] <= limits.points)
-    safe = (b[:, proof.S_END] == proof.ENDS) & fits
+    fits = (b[:, columns.S_MAX] <= limits.stack) & (b[:, columns.S_HEIGHT] <= limits.nesting) & (b[:, columns.S_STEPS] <= limits.steps) & (b[:, columns.S_POINTS] <= limits.points)
+    safe = (b[:, columns.S_END] == columns.ENDS) & fits
     well = safe & (fault == results.OK)
-    by_value = np.isin(fault, [results.OK, results.RANGE]) | (np.isin(fault, BY_VALUE) & (b[:, proof.S_FLAGS] & proof.COMPUTED != 0))
-    found = {"proved safe, ends in a fault": safe & ~by_value, "refused, runs well": (b[:, proof.S_END] == proof.FAILS) & fits & (fault == results.OK)}
-    for name, column, value in (("stack", proof.S_MAX, runs[:, results.DEPTH]), ("nesting", proof.S_HEIGHT, runs[:, results.HEIGHT]), ("points", proof.S_POINTS, points),
-                                ("steps", proof.S_STEPS, runs[:, results.STEPS]), ("hints", proof.S_HINTS, runs[:, results.HINT_COUNT])):  # fmt: skip
+    by_value = np.isin(fault, [results.OK, results.RANGE]) | (np.isin(fault, BY_VALUE) & (b[:, columns.S_FLAGS] & columns.COMPUTED != 0))
+    found = {"proved safe, ends in a fault": safe & ~by_value, "refused, runs well": (b[:, columns.S_END] == columns.FAILS) & fits & (fault == results.OK)}
+    for name, column, value in (("stack", columns.S_MAX, runs[:, results.DEPTH]), ("nesting", columns.S_HEIGHT, runs[:, results.HEIGHT]), ("points", columns.S_POINTS, points),
+                                ("steps", columns.S_STEPS, runs[:, results.STEPS]), ("hints", columns.S_HINTS, runs[:, results.HINT_COUNT])):  # fmt: skip
         found[f"{name} above the bound"] = safe & (value > b[:, column])
         if name != "stack":
             found[f"{name} below the bound"] = well & (value != b[:, column])
@@ -142,8 +142,8 @@ def campaign(count: int, seed: int = 0) -> tuple[dict[str, int], list[str]]:
         for gid, text in wrong(bounds, runs, limits):
             code = bytes(made.data[made.starts[gid] : made.ends[gid]]).hex()
             found.append(f"base {number_of}, mutant {gid // GLYPHS}, glyph {gid % GLYPHS}: {text}: {code}")
-        ends = bounds[:, proof.S_END]
-        for name, which in (("safe", ends == proof.ENDS), ("refused", ends == proof.FAILS), ("unknown", ends == proof.UNKNOWN)):
+        ends = bounds[:, columns.S_END]
+        for name, which in (("safe", ends == columns.ENDS), ("refused", ends == columns.FAILS), ("unknown", ends == columns.UNKNOWN)):
             tally[name] += int(which.sum())
         tally["mutants"] += made.glyphs // GLYPHS
         tally["glyphs"] += made.glyphs

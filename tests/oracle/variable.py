@@ -16,7 +16,7 @@ from tanken.base.errors import TankenError
 from tanken.font import outlines
 from tanken.font.face import Face, FontFile
 from tanken.font.verifier import Proof
-from tanken.isa.charstring.proof import ENDS, S_END
+from tanken.isa.charstring.columns import ENDS, S_END
 from tests.oracle.outlines import differing
 
 RAW = freetype.FT_LOAD_NO_SCALE

@@ -97,7 +97,7 @@ def _touch(cff: Cff) -> None:
 
 def bounds(proof: Proof) -> dict[str, int]:
     """The largest bound of any glyph, by what it bounds."""
-    from tanken.isa.charstring.proof import S_HEIGHT, S_HINTS, S_MAX, S_POINTS, S_STEPS
+    from tanken.isa.charstring.columns import S_HEIGHT, S_HINTS, S_MAX, S_POINTS, S_STEPS
 
     columns = {"stack": S_MAX, "nesting": S_HEIGHT, "hints": S_HINTS, "operators": S_STEPS, "points": S_POINTS}
     found = {name: int(proof.glyphs[:, column].max()) if len(proof.glyphs) else 0 for name, column in columns.items()}

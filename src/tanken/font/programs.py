@@ -14,9 +14,9 @@ from tanken.font.problems import ERROR, NOTE, WARNING, Problem
 from tanken.font.program import Program
 from tanken.font.verifier import OPEN, REFUSED, SAFE, Bound, Proof
 from tanken.isa.charstring import faults, results
+from tanken.isa.charstring.columns import COMPUTED, COMPUTED_CALL, DATA_BLEND, DATA_SUBR, FAILS, RECURSION, S_END, S_FAULT, S_FAULT_AT, S_FLAGS, TOO_DEEP, UNKNOWN
 from tanken.isa.charstring.decode import token_at
 from tanken.isa.charstring.machine import Machine, Step
-from tanken.isa.charstring.proof import COMPUTED, COMPUTED_CALL, DATA_BLEND, DATA_SUBR, FAILS, RECURSION, S_END, S_FAULT, S_FAULT_AT, S_FLAGS, TOO_DEEP, UNKNOWN
 
 SHOWN = 10  # findings of one rule; what more there are is counted
 FLAGGED = 2_000  # and for the place of what a glyph gets away with

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from tanken.font.limits import NO_LIMIT, Limits
 from tanken.font.outlines import Executor
 from tanken.isa.charstring import fixed, results
-from tanken.isa.charstring.machine import Machine, Step
-from tanken.isa.charstring.proof import (
+from tanken.isa.charstring.columns import (
     COMPUTED_CALL,
     ENDS,
     FAILS,
@@ -28,6 +27,7 @@ from tanken.isa.charstring.proof import (
     S_STEPS,
     UNKNOWN,
 )  # fmt: skip
+from tanken.isa.charstring.machine import Machine, Step
 from tanken.isa.charstring.results import AT, DEPTH, FAULT, FLAGS, HEIGHT, HINT_COUNT, STEPS, XY_END
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from tanken.font.limits import PROFILES, Limits, for_format
 from tanken.font.problems import Problem
 from tanken.font.verifier import Proof
 from tanken.isa.charstring import faults, results
-from tanken.isa.charstring.proof import COMPUTED, COMPUTED_CALL, ENDS, FAILS, S_END, S_FAULT, S_FLAGS, UNKNOWN
+from tanken.isa.charstring.columns import COMPUTED, COMPUTED_CALL, ENDS, FAILS, S_END, S_FAULT, S_FLAGS, UNKNOWN
 
 if TYPE_CHECKING:
     import numpy as np

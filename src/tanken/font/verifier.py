@@ -15,8 +15,8 @@ from tanken.base.records import Record
 from tanken.font import settled
 from tanken.font.limits import RUN, Limits
 from tanken.font.program import Program, compiled, listed
-from tanken.isa.charstring import faults, proof, results
-from tanken.isa.charstring.proof import (
+from tanken.isa.charstring import columns, faults, proof, results
+from tanken.isa.charstring.columns import (
     ENDS,
     FAILS,
     NO_CLEAR,
@@ -91,7 +91,7 @@ class SubroutineBound(Record):
 
 
 class Proof:
-    """The proof of a program: `glyphs` has the columns S_* of `isa.charstring.proof` for each glyph, `prefixes` P_* for each slot."""
+    """The proof of a program: `glyphs` has the columns S_* of `isa.charstring.columns` for each glyph, `prefixes` P_* for each slot."""
 
     def __init__(self, program: Program, first: int = 0, last: int | None = None) -> None:
         import numpy as np
@@ -114,13 +114,13 @@ class Proof:
         self.prefixes = self._zeros(slots * PREFIX)
         self.related = self._zeros(slots * SUFFIX)
         self.table = self._zeros(max(64, 4 * slots) * SUFFIX)
-        self.frames = self._zeros(min(2 * slots + 64, MAX_FRAMES) * proof.FRAME)
+        self.frames = self._zeros(min(2 * slots + 64, MAX_FRAMES) * columns.FRAME)
         self.glyphs = np.zeros((self.last - first, SUFFIX), np.int64)
         self.work: Any = [0, WORK * len(program.data) + 4_000_000, 0]
         if twin:
             self.work = np.asarray(self.work, np.int64)
         if self.too_large:
-            self.glyphs[:, S_END], self.glyphs[:, S_FAULT] = UNKNOWN, proof.TOO_DEEP
+            self.glyphs[:, S_END], self.glyphs[:, S_FAULT] = UNKNOWN, columns.TOO_DEEP
         else:
             self._run(first, self.last, False)
             self._composites()
@@ -153,7 +153,7 @@ class Proof:
         kept = [i for i in range(0, len(old), SUFFIX) if old[i + S_KEY] != 0 and old[i + S_END] != -1]
         self.work[2] = len(kept)
         for i in kept:
-            at = proof.find(self.table, int(old[i + S_KEY]))
+            at = columns.find(self.table, int(old[i + S_KEY]))
             self.table[at : at + SUFFIX] = old[i : i + SUFFIX]
 
     def _composites(self) -> None:
@@ -207,10 +207,10 @@ class Proof:
 
     def _subroutine(self, kind: str, number: int, fd: int, slot: int) -> SubroutineBound:
         row = [int(value) for value in self.prefixes[slot * PREFIX : (slot + 1) * PREFIX]]
-        how = row[proof.P_KIND]
-        ends = "returns" if how == NO_CLEAR else faults.sentence(row[proof.P_FAULT]) if how in (proof.BAD, proof.OPEN) else "clears the stack"
-        net = row[proof.P_NET] if how == NO_CLEAR else None
-        return SubroutineBound(kind, number, fd, row[proof.P_NEED], row[proof.P_GROW], net, row[proof.P_HEIGHT], row[proof.P_STEPS], ends)
+        how = row[columns.P_KIND]
+        ends = "returns" if how == NO_CLEAR else faults.sentence(row[columns.P_FAULT]) if how in (columns.BAD, columns.OPEN) else "clears the stack"
+        net = row[columns.P_NET] if how == NO_CLEAR else None
+        return SubroutineBound(kind, number, fd, row[columns.P_NEED], row[columns.P_GROW], net, row[columns.P_HEIGHT], row[columns.P_STEPS], ends)
 
 
 def join_composites(glyphs: NDArray[np.int64], seac: Any) -> None:

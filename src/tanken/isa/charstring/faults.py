@@ -5,7 +5,7 @@ Adobe Technical Note 5177, sections 3 and 4 and appendix B.
 
 from __future__ import annotations
 
-from tanken.isa.charstring.proof import COMPUTED, COMPUTED_CALL, DATA_BLEND, DATA_SUBR, RECURSION, TOO_DEEP
+from tanken.isa.charstring.columns import COMPUTED, COMPUTED_CALL, DATA_BLEND, DATA_SUBR, RECURSION, TOO_DEEP
 from tanken.isa.charstring.results import (
     AFTER_END,
     ARITHMETIC,

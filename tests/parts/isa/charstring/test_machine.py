@@ -13,7 +13,7 @@ from tanken.font import builder, outlines, program
 from tanken.font.builder import Recipe
 from tanken.font.cff import Cff
 from tanken.font.verifier import Proof
-from tanken.isa.charstring import effects, faults, proof, results, rows
+from tanken.isa.charstring import columns, effects, faults, results, rows
 from tanken.isa.charstring.machine import Machine, at_offset, at_operator, in_subroutine
 from tanken.isa.charstring.semantics import SEMANTICS
 from tanken.isa.charstring.text import assemble
@@ -91,8 +91,8 @@ def test_random_programs_on_both_machines_and_in_the_proof() -> None:
             if not machine.fault:
                 assert (machine.steps, machine.flags) == (bulk.steps, bulk.flags), (seed, gid)
                 assert bulk.fault or [(s[0], *map(outlines.number, s[1:])) for s in machine.path] == bulk.path
-            if bounds[gid, proof.S_END] == proof.ENDS and bounds[gid, proof.S_MAX] <= 48 and bounds[gid, proof.S_HEIGHT] <= 10:
-                assert bulk.fault in (results.OK, results.RANGE, *mutants.BY_VALUE) and bulk.steps <= bounds[gid, proof.S_STEPS]
+            if bounds[gid, columns.S_END] == columns.ENDS and bounds[gid, columns.S_MAX] <= 48 and bounds[gid, columns.S_HEIGHT] <= 10:
+                assert bulk.fault in (results.OK, results.RANGE, *mutants.BY_VALUE) and bulk.steps <= bounds[gid, columns.S_STEPS]
 
 
 def test_backwards_and_breakpoints() -> None:
