@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tanken.base.native import inlined
+from tanken.base.native import bare
 from tanken.isa.charstring.columns import (
     BAD,
     CALLS,
@@ -132,7 +132,7 @@ from tanken.isa.charstring.results import (
 GET, PUT, INDEX_OP, ROLL_OP, RANDOM_OP, DUP, EXCH, DROP = (ESCAPE + code for code in (21, 20, 29, 30, 23, 27, 28, 18))
 
 
-@inlined
+@bare
 def varies(w: Any, f: int, value: int, variants: int, count: int, at: int) -> None:
     """vsindex: the context becomes that of another item variation data, of `count`."""
     number = value >> 16
@@ -142,7 +142,7 @@ def varies(w: Any, f: int, value: int, variants: int, count: int, at: int) -> No
         w[f + F_CONTEXT] += number - w[f + F_CONTEXT] % variants
 
 
-@inlined
+@bare
 def masked(w: Any, f: int, at: int) -> None:
     """The bytes of a mask."""
     w[f + F_USED] = 1
@@ -151,7 +151,7 @@ def masked(w: Any, f: int, at: int) -> None:
         stop(w, f, FAILS, TRUNCATED, at, w[f + F_DEPTH])
 
 
-@inlined
+@bare
 def joined(w: Any, f: int, source: Any, s: int) -> None:
     """What a suffix leaves behind: its hints, stack, costs beside those of the frame, and its ending, unless it returns."""
     w[f + F_HINTS] += source[s + S_HINTS]
@@ -173,7 +173,7 @@ def joined(w: Any, f: int, source: Any, s: int) -> None:
         stop(w, f, source[s + S_END], source[s + S_FAULT], source[s + S_FAULT_AT], source[s + S_FAULT_DEPTH])
 
 
-@inlined
+@bare
 def begin_suffix(w: Any, f: int, prefixes: Any, related: Any, table: Any, variants: int, count: int) -> None:
     """A suffix begins behind the operator that clears, in this body or in one that it calls."""
     p = w[f + F_SLOT] * PREFIX
@@ -206,7 +206,7 @@ def begin_suffix(w: Any, f: int, prefixes: Any, related: Any, table: Any, varian
     joined(w, f, source, s)
 
 
-@inlined
+@bare
 def finish(w: Any, f: int, cff2: bool) -> None:
     """The bytes are over: a return, or the end of the glyph, which may be a seac."""
     if not cff2:
@@ -222,7 +222,7 @@ def finish(w: Any, f: int, cff2: bool) -> None:
         composed(w, f, w[f + F_END])
 
 
-@inlined
+@bare
 def composed(w: Any, f: int, at: int) -> None:
     """An end of a glyph with four numbers names two parts."""
     if w[f + F_DEPTH] >= 4:
@@ -232,7 +232,7 @@ def composed(w: Any, f: int, at: int) -> None:
             stop(w, f, UNKNOWN, SEAC, at, w[f + F_DEPTH])
 
 
-@inlined
+@bare
 def call(w: Any, f: int, token: int, target: int, prefixes: Any, related: Any, table: Any) -> None:
     """A call of the slot `target`: its summary, or the wish for it; the call is read again then."""
     p = target * PREFIX
@@ -314,7 +314,7 @@ def call(w: Any, f: int, token: int, target: int, prefixes: Any, related: Any, t
         w[f + F_ACCENT], w[f + F_BASE] = code(prefixes[p + P_TOP]), code(prefixes[p + P_TOP1])
 
 
-@inlined
+@bare
 def clear(w: Any, f: int, op: int, token: int, variants: int, count: int) -> None:
     """An operator that clears the stack; a prefix ends with it."""
     n = w[f + F_DEPTH]
@@ -352,7 +352,7 @@ def clear(w: Any, f: int, op: int, token: int, variants: int, count: int) -> Non
     w[f + F_WIDTH], w[f + F_DEPTH], w[f + F_KNOWN] = 0, 0, 0
 
 
-@inlined
+@bare
 def misplaced(w: Any, f: int, op: int, token: int) -> int:
     """index and roll by numbers that are known: a fault, or how far down they reach; 0 of neither."""
     n, relative, top, below = w[f + F_DEPTH], w[f + F_KIND] == ON_PREFIX, w[f + F_TOP], w[f + F_TOP1]
@@ -371,7 +371,7 @@ def misplaced(w: Any, f: int, op: int, token: int) -> int:
     return OK
 
 
-@inlined
+@bare
 def placed(w: Any, f: int, op: int, taken: int) -> int:
     """A place, an index or a count: a fault where what is known of it is wrong, a flag where nothing is known."""
     enough, known, top = w[f + F_KIND] == ON_PREFIX or w[f + F_DEPTH] >= taken, w[f + F_KNOWN], w[f + F_TOP]
@@ -390,7 +390,7 @@ def placed(w: Any, f: int, op: int, taken: int) -> int:
     return OK
 
 
-@inlined
+@bare
 def keep(w: Any, f: int, op: int, token: int, cff2: bool, region_base: Any, variants: int) -> None:
     """An operator that keeps the stack: numbers taken, numbers left, what is still known of the topmost ones."""
     n, relative = w[f + F_DEPTH], w[f + F_KIND] == ON_PREFIX
@@ -435,7 +435,7 @@ def keep(w: Any, f: int, op: int, token: int, cff2: bool, region_base: Any, vari
         w[f + F_KNOWN] = 0
 
 
-@inlined
+@bare
 def numbers(data: Any, w: Any, f: int) -> int:
     """Numbers, as many as stand here; the operator's first byte behind them, -1 at the end of the bytes or of a number that is cut."""
     pos, end, n, known = w[f + F_POS], w[f + F_END], w[f + F_DEPTH], w[f + F_KNOWN]
@@ -458,7 +458,7 @@ def numbers(data: Any, w: Any, f: int) -> int:
     return -1 if pos >= end else int(data[pos])
 
 
-@inlined
+@bare
 def target(w: Any, f: int, op: int, token: int, base: int, globals_: int, bias: int, count: int) -> int:
     """The slot that a call goes to; -1 where it goes nowhere, `base` is the first slot of the context."""
     n, relative, top = w[f + F_DEPTH], w[f + F_KIND] == ON_PREFIX, w[f + F_TOP]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tanken.base.native import bare, inlined
+from tanken.base.native import bare
 from tanken.isa.charstring.bodies import begin_suffix, call, clear, finish, keep, numbers, target
 from tanken.isa.charstring.columns import (
     BAD,
@@ -120,7 +120,7 @@ from tanken.isa.charstring.results import ILLEGAL, NO_MOVETO, OK, TRUNCATED
 USES = tuple(f"tanken.isa.charstring.{name}" for name in ("fixed", "effects", "columns", "bodies"))  # the kernel modules behind this one
 
 
-@inlined
+@bare
 def open_frame(w: Any, f: int, kind: int, slot: int, context: int, start: int, end: int) -> None:
     """A new frame for the body between two positions."""
     for i in range(FRAME):
@@ -128,13 +128,13 @@ def open_frame(w: Any, f: int, kind: int, slot: int, context: int, start: int, e
     w[f + F_KIND], w[f + F_SLOT], w[f + F_CONTEXT], w[f + F_POS], w[f + F_END] = kind, slot, context, start, end
 
 
-@inlined
+@bare
 def goes_on(w: Any, f: int) -> bool:
     """Whether the body of a frame is to be read on."""
     return bool(w[f + F_ENDING] < 0 and w[f + F_WANTED] < 0 and w[f + F_CLEAR_OP] < 0)
 
 
-@inlined
+@bare
 def read(
     data: Any, w: Any, f: int, prefixes: Any, related: Any, table: Any, local_base: Any, slot_base: Any, region_base: Any, cff2: bool, variants: int, globals_: int,
 ) -> None:  # fmt: skip
@@ -223,7 +223,7 @@ def keep_suffix(w: Any, f: int, related: Any, table: Any) -> None:
         keep_row(w, f, table, s)
 
 
-@inlined
+@bare
 def begin(w: Any, f: int, slot: int, hints: int, context: int, prefixes: Any, table: Any, work: Any) -> None:
     """Marks a frame that was opened for a summary as begun: a prefix, or with a hint count the suffix for it."""
     if hints < 0:
