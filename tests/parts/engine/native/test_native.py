@@ -129,3 +129,29 @@ def test_unmapped_code_is_gone() -> None:
     assert isinstance(engine.run(10), Budget)
     engine.memory.unmap(CODE, 4096)
     assert engine.run(10) == MemoryMiss(CODE, 1, "x")
+
+
+def test_a_sweep_makes_what_a_run_needs() -> None:
+    code = "d9 e8 d9 eb de c1 dd 1f c5 fb 59 c1 48 0f c7 0f"  # fld1; fldpi; faddp; fstp [rdi]; vmulsd; cmpxchg16b [rdi]
+    engine = machine(code)
+    engine.state.regs[7] = DATA
+    engine.sweep(CODE, CODE + len(bytes.fromhex(code)))
+    made = engine.maker.made
+    assert ended(engine.run(100))
+    assert (engine.maker.made, engine.interpreted) == (made, 1)  # the breakpoint
+    assert engine.state.fpu_top == engine.state.fpu_valid == 0
+
+
+def test_x87_leaves_stack_faults_to_the_reference() -> None:
+    engine = machine("d9 e8 de c1 d9 c9")  # fld1; faddp: the second is empty; fxch
+    assert ended(engine.run(100))
+    assert engine.state.fpu_status & 0x41 == 0x41 and engine.interpreted == 3
+
+
+def test_constants_and_many_registers_need_no_interpreter() -> None:
+    # 128-bit idiv; vpinsrb; repe cmpsb: constants of LLVM's own, and more registers than there are
+    engine = machine("48 f7 fb c4 e3 71 20 c2 05 f3 a6")
+    engine.state.regs[0], engine.state.regs[3], engine.state.regs[1] = 1000, 7, 3
+    engine.state.regs[6], engine.state.regs[7] = DATA, DATA + 16
+    assert ended(engine.run(100))
+    assert (engine.state.regs[0], engine.state.regs[1], engine.interpreted) == (142, 0, 1)
