@@ -154,7 +154,7 @@ def main() -> int:
                 got = json.loads(done.stdout)
                 speeds.append(got["rate"])
                 ratios = " ".join(f"{speed / got['rate']:9.2f}" for speed in (speeds[:2] * 2)[1:3])
-                print(f"{name:10} {way:36} {got['rate'] / 1e6:9.2f} {ratios} {got['peak'] >> 10:5} MB", flush=True)
+                print(f"{name:10} {way:36} {got['rate'] / 1e6:9.2f} {ratios:>19} {got['peak'] >> 10:5} MB", flush=True)
     return 0
 
 

@@ -41,7 +41,7 @@ def run(program: str, *words: str, engine: str, budget: int) -> subprocess.Compl
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
 
 
-@pytest.mark.parametrize("engine, budget", [("python", 12_000_000), *([("native", 12_000_000_000)] if engines.possible() else [])])
+@pytest.mark.parametrize("engine, budget", [("python", 12_000_000), *([("native", 6_000_000_000)] if engines.possible() else [])])
 def test_a_loop_that_waits_for_a_flag(program: str, engine: str, budget: int) -> None:
     done = run(program, engine=engine, budget=budget)
     assert done.returncode == 124
