@@ -5,6 +5,8 @@ The translator itself goes through their code from end to end and says what it m
 
 from __future__ import annotations
 
+import fcntl
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from tanken.engine.memory import EXEC, OFFSET, READ
 from tanken.engine.native.engine import Native
 from tanken.engine.native.space import DirectSpace
 from tanken.isa.x86.state import State
+from tanken.vkernel import engines
 
 PROGRAMS = ("/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6", "/bin/bash", "/usr/bin/sort", "/usr/bin/python3")
 FIRST = 0x1000_0000
@@ -35,6 +38,17 @@ def make(target: Any, store: Any, paths: tuple[str, ...] = PROGRAMS) -> int:
         engine.sweep(start, end)
         engine.save()
     return int(engine.tab[engine.N.STENCIL_COUNT])
+
+
+def make_behind() -> None:
+    """All that a first run lacks, while it runs; nothing where another process is making it."""
+    os.nice(10)
+    with engines.lock_path().with_name("making.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        make(*engines.parts())
 
 
 def _code(path: str) -> list[bytes]:

@@ -46,7 +46,7 @@ def begin() -> None:
     except OSError:
         return
     nothing = subprocess.DEVNULL
-    making = "import os; os.nice(10); from tanken.vkernel import engines, stencils; stencils.make(*engines.parts())"
+    making = "from tanken.vkernel import stencils; stencils.make_behind()"
     command = f"import os\nif not os.fork(): exec({making!r})"  # a child of nobody's: the guest, too, waits for its children
     subprocess.run([sys.executable, "-c", command], stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True, cwd="/", check=False)
 
