@@ -42,19 +42,26 @@ class CodeMap:
 
     def __init__(self, tab: memoryview, at: int, count: int, guard: Any) -> None:
         self._tab, self._at, self._count, self._guard = tab, at, count, guard
+        self._far: set[int] = set()  # pages beyond the map: native code never writes there unseen, for it does not run from there
 
     def __contains__(self, page: object) -> bool:
-        return isinstance(page, int) and page < self._count and self._tab[self._at + page] != 0
+        if not isinstance(page, int) or page >= self._count:
+            return page in self._far
+        return bool(self._tab[self._at + page])
 
     def add(self, page: int) -> None:
-        if page < self._count and not self._tab[self._at + page]:
+        if page >= self._count:
+            self._far.add(page)
+        elif not self._tab[self._at + page]:
             self._guard(page)
 
     def discard(self, page: int) -> None:
-        """Nothing: whoever forgets the page's code does it."""
+        """Pages of the map are left to whoever forgets their code."""
+        self._far.discard(page)
 
     def __iter__(self) -> Iterator[int]:
-        return (page for page in range(self._count) if self._tab[self._at + page])
+        yield from (page for page in range(self._count) if self._tab[self._at + page])
+        yield from self._far
 
     def __len__(self) -> int:
         return 1 << 62  # so that nobody goes through it when he can ask page by page

@@ -96,7 +96,7 @@ def fill(tab: MutableSequence[int], words: MutableSequence[int], ram: MutableSeq
         return 0
     number = physical >> 12
     host = host_of(tab, number, write)
-    if host < 0 or (write and tab[N.CODE_MAP + number] != 0):
+    if host < 0 or (write and (number >= N.MOST_PAGES or tab[N.CODE_MAP + number] != 0)):
         return 0
     tab[N.MISSES] += 1
     put_entry(words, entry, page, host, number)

@@ -14,7 +14,7 @@ from tanken.isa.x86.native.tables import *  # noqa: F403
 SLOTS, SLOT_FIELDS = 128, 4  # regions of memory: first page, page behind the last, address in the host, whether it can be written
 SCRATCH = 240  # an instruction that crosses a page, its bytes in one piece: 4 words
 BLOCK_LIST, BLOCK_FIELDS, PAGE_HEAD, CODE_MAP = 6 << 20, 6, 26 << 20, 28 << 20
-MOST_BLOCKS, MOST_PAGES = 1 << 18, 1 << 20
+MOST_BLOCKS, MOST_PAGES = 1 << 18, 2 << 20  # pages of 8 GiB: beyond, stores are the slow engine's
 
 # Of the state block.
 BUDGET_AT, MISS_AT, CONTEXT_AT, END_AT = 144, 1480, 1488, 1496
