@@ -132,9 +132,10 @@ def test_trace_cannot_be_written(tmp_path: Path) -> None:
     assert done.returncode == 1 and b"cannot be written" in done.stderr
 
 
-def test_start_needs_no_compiler() -> None:
-    """A second run imports neither Numba nor the decoder."""
-    words = f"['run', {BUSYBOX!r}, 'true']"
-    code = f"import sys; from tanken.cli.main import main; main({words}); sys.exit('numba' in sys.modules or 'tanken.isa.x86.inst' in sys.modules)"
+@pytest.mark.parametrize(("engine", "absent"), [("python", ("numba", "llvmlite", "tanken.isa.x86.inst")), ("auto", ("numba", "llvmlite"))])
+def test_start_needs_no_compiler(engine: str, absent: tuple[str, ...]) -> None:
+    """A second run imports neither Numba nor LLVM; by generated Python not the decoder either."""
+    words = f"['run', '--engine', {engine!r}, {BUSYBOX!r}, 'true']"
+    code = f"import sys; from tanken.cli.main import main; main({words}); sys.exit(any(name in sys.modules for name in {absent}))"
     python("-c", code)
     assert python("-c", code).returncode == 0
