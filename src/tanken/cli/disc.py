@@ -127,7 +127,7 @@ def _press(options: argparse.Namespace) -> int:
     tell = progress.to(sys.stderr) if sys.stderr.isatty() else progress.silent
     if options.format == "cd":
         cover = geometry.CD.steps_to(geometry.RIM) / (-(-len(image) // 2048) * 98 + 111)
-        pieces: Iterable[bytes] = [press.press_cd(image, damages, options.seed, max(1.0, cover) if options.spread else 1.0)]
+        pieces: Iterable[bytes] = [press.press_cd(image, damages, options.seed, max(1, int(cover)) if options.spread else 1)]
     else:
         pieces = press.press_dvd(image, options.form or "2366", damages, options.seed, stride, options.layers, tell)
     written = _write(options.output, pieces)

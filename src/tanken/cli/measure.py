@@ -65,9 +65,10 @@ def run(options: argparse.Namespace) -> int:
     if judged:
         judge_damage(found, judged.kind, judged.confidence, judged.also)
         found.speed_steps = judged.steps
-        if judged.kind != "clean" and len(made.lines) < classify.LEARNT:
-            found.notes.append(f"named by {len(made.lines)} blocks, fewer than the {classify.LEARNT} that the classifier learnt from at least: less sure than it says")
-    elif made.log:
+        if judged.kind != "clean" and classify.unsure(made):
+            found.notes.append(classify.unsure(made))
+    elif made.lines and made.form != "iso":
+        found.notes.append(classify.silent(made))
         found.speed_steps = classify.speed_steps(made)
     if options.csv:
         _write(options.csv, _csv(lines))

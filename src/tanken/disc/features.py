@@ -12,6 +12,8 @@ import numpy as np
 from tanken.disc.polar import FINE, INNER, OUTER, RINGS, SECTORS, Grid
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -23,6 +25,7 @@ NAMES = (
     "second spot", "fine peak", "fine peaks", "steps", "largest step", "step sum", "local noise", "flatness", "middle share", "hot rate", "spot fill", "small spots",
     "line", "second line", "narrow", "medium", "wide outside", "wide inside", "symbols in narrow", "symbols in medium", "symbols elsewhere", "blob", "blob height", "blob width",
 )  # fmt: skip
+CD_NAMES = (*NAMES, "E21 share", "E31 share", "bad at C2", "worse at C2", "CU", "BLER spread", "worst second")
 NARROW, MEDIUM = 3, 15  # sectors: a scratch or a speck; a print, a patch
 
 
@@ -231,3 +234,18 @@ def features(grid: Grid) -> Floats:
         np.log10(sum(len(spot[0]) <= 3 for spot in spots) + 1), *_layers(grid),
     )  # fmt: skip
     return np.array([float(np.nan_to_num(value, posinf=9, neginf=-9)) for value in values])
+
+
+def cd_features(grid: Grid, seconds: Sequence[tuple[dict[str, int], dict[str, int]]]) -> Floats:
+    """One number for each of CD_NAMES: the picture of the frames, and C1 and C2 of each second."""
+    c1 = np.array([[first[name] for name in ("e11", "e21", "e31")] for first, _ in seconds], dtype=np.float64)
+    c2 = np.array([[second[name] for name in ("e12", "e22", "e32", "cu")] for _, second in seconds], dtype=np.float64)
+    bler = c1.sum(axis=1)
+    total, outer = max(bler.sum(), 1.0), c2.sum(axis=0)
+    whole = bler[:-1] if len(bler) > 1 else bler
+    middle = np.median(whole) + 1
+    more = (
+        c1[:, 1].sum() / total, c1[:, 2].sum() / total, np.log10(outer[:3].sum() / total + 1e-4), np.log10(outer[2] / max(outer[:3].sum(), 1.0) + 1e-3),
+        np.log10(outer[3] + 1), np.log10(whole.std() / middle + 1e-3), np.log10((whole.max() + 1) / middle),
+    )  # fmt: skip
+    return np.concatenate([features(grid), np.array([float(value) for value in more])])

@@ -34,6 +34,7 @@ CHUNK = 128  # ECC blocks at a time
 SAMPLE = 1024  # sectors that are asked for their layer
 SECOND = 75  # sectors
 FRAMES_A_SECOND = SECOND * circ.FRAMES
+PREGAP = 150  # sectors by which the time in Q is ahead of the program area's first
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -259,6 +260,12 @@ def _dvd_runs(source: Source, made: Measurement, progress: Progress) -> Iterator
         progress(Event("measure", min(start + CHUNK, total), total, f"{total} ECC blocks"))
 
 
+def classes(done: circ.Decoded, second: int) -> tuple[dict[str, int], dict[str, int]]:
+    """The frames of a second by their wrong symbols at C1 and at C2."""
+    part = slice(second * FRAMES_A_SECOND, (second + 1) * FRAMES_A_SECOND)
+    return _classes(done.c1[part], 1), _classes(done.c2[part], 2)
+
+
 def _classes(status: NDArray[np.int16], stage: int) -> dict[str, int]:
     names = (f"e1{stage}", f"e2{stage}", f"e3{stage}")
     counts = [int((status == 1).sum()), int((status == 2).sum()), int(((status > 2) | (status < 0)).sum())]
@@ -280,15 +287,14 @@ def _efm(source: Source, made: Measurement, progress: Progress) -> Iterator[Line
         made.notes.append(f"{int((~synced).sum())} of {len(synced)} frames had lost their sync")
     erased = symbols[:, 1:] < 0
     done = circ.decode(np.where(erased, 0, symbols[:, 1:] & 255).astype(np.uint8), erased)
-    steps = np.arange(len(symbols), dtype=np.float64)
+    steps = frame_steps(symbols[:, 0])
     made.grid.add(geometry.CD.radius(steps), geometry.CD.angle(steps), done.symbols.astype(np.int64), done.c1 < 0)
     sectors, bad = find_sectors(done)
     made.notes.append(f"{len(sectors)} sectors found in the stream, {int(bad.sum())} with an EDC that fails" if len(sectors) else "no data sectors: audio, or too short")
     q_bad = _q_errors(symbols[:, 0])
     total = -(-len(symbols) // FRAMES_A_SECOND)
     for second in range(total):
-        part = slice(second * FRAMES_A_SECOND, (second + 1) * FRAMES_A_SECOND)
-        c1, c2 = _classes(done.c1[part], 1), _classes(done.c2[part], 2)
+        c1, c2 = classes(done, second)
         edc = int(bad[second * SECOND : (second + 1) * SECOND].sum())
         made.lines.append(SecondLine(second, c1, c2, sum(c1.values()), edc, int(q_bad[second * SECOND : (second + 1) * SECOND].sum()), None))
         yield made.lines[-1]
@@ -311,6 +317,24 @@ def find_sectors(done: circ.Decoded) -> tuple[Bytes, NDArray[np.bool_]]:
     whole[:, 15] = np.bincount(whole[:, 15]).argmax()
     _, bad = sector.correct(whole, marks[first : first + count * sector.SECTOR].reshape(count, sector.SECTOR))
     return whole, bad
+
+
+def frame_steps(symbols: NDArray[np.int16]) -> NDArray[np.float64]:
+    """Frames from the beginning of the program area to each frame, by the times in Q; from 0 on where Q does not tell."""
+    places = np.arange(len(symbols), dtype=np.float64)
+    starts = np.flatnonzero(symbols[: max(0, len(symbols) - circ.FRAMES + 1)] == efm.S0)
+    if len(starts) < 3:
+        return places
+    told = subcode.absolute(np.ascontiguousarray(subcode.separate(symbols[starts[:, None] + np.arange(circ.FRAMES)])[:, 12:24]))
+    starts, told = starts[told >= 0], told[told >= 0]
+    fits = np.concatenate([[True], (told[1:-1] >= told[:-2]) & (told[1:-1] <= told[2:]), [True]]) if len(told) > 2 else np.zeros(len(told), dtype=np.bool_)
+    if fits.sum() < 3:
+        return places
+    starts, steps = starts[fits], np.maximum.accumulate((told[fits] - PREGAP) * float(circ.FRAMES))
+    pace = float(np.median(np.diff(steps) / np.diff(starts)))
+    found = np.interp(places, starts, steps)
+    found += pace * (np.minimum(places - starts[0], 0) + np.maximum(places - starts[-1], 0))
+    return np.maximum(found, 0)
 
 
 def _q_errors(symbols: NDArray[np.int16]) -> NDArray[np.bool_]:

@@ -117,20 +117,27 @@ def _dvd_form(recorded: Bytes, form: str) -> bytes:
     return block.frames_of(corrected).tobytes()
 
 
-def press_cd(image: memoryview | bytes, damages: Damages = (), seed: int = 0, stride: float = 1.0, first: int = 0) -> bytes:
-    """Run lengths (one byte a run) of a CD: sectors in mode 1, scrambled, CIRC, subcode, EFM. The whole image at once: 2,352 bytes become about 25 kB."""
+def cd_track(count: int, stride: int = 1, first: int = 0) -> Track:
+    """The places of a CD's channel frames from sector `first` on, each `stride` frames behind the one before."""
+    steps = first * circ.FRAMES + np.arange(count, dtype=np.float64) * stride
+    return Track(geometry.CD.radius(steps), geometry.CD.angle(steps))
+
+
+def press_cd(image: memoryview | bytes, damages: Damages = (), seed: int = 0, stride: int = 1, first: int = 0) -> bytes:
+    """Run lengths (one byte a run) of a CD: sectors in mode 1, scrambled, CIRC, subcode, EFM. The whole image at once: 2,352 bytes become about 25 kB.
+
+    With a stride the frames lie apart on the disc, as if only every `stride`th had been read; Q tells where.
+    """
     user = np.zeros((max(1, -(-len(image) // USER)), USER), dtype=np.uint8)
     user.reshape(-1)[: len(image)] = np.frombuffer(image, dtype=np.uint8)
     sectors = sector.scramble(sector.make(user, first))
     channel = circ.encode(circ.swap(sectors).reshape(-1, circ.F1))
     whole = -(-len(channel) // circ.FRAMES)  # sectors of subcode
     symbols = np.zeros((whole * circ.FRAMES, efm.SYMBOLS), dtype=np.int16)
-    symbols[:, 0] = subcode.interleave(subcode.of_sectors(whole, first)).reshape(-1)
+    symbols[:, 0] = subcode.interleave(subcode.of_sectors(whole, first, stride=stride)).reshape(-1)
     tail = circ.encode(np.zeros((whole * circ.FRAMES, circ.F1), dtype=np.uint8))[circ.DELAY :][: len(symbols) - len(channel)]
     rows = np.concatenate([channel, tail])
     if damages:
-        steps = np.arange(len(rows), dtype=np.float64) * stride
-        track = Track(geometry.CD.radius(steps), geometry.CD.angle(steps))
-        damaged(rows, track, damages, seed)
+        damaged(rows, cd_track(len(rows), stride, first), damages, seed)
     symbols[:, 1:] = rows
     return efm.to_runs(efm.encode(symbols)).tobytes()

@@ -1,7 +1,9 @@
-"""Synthetic discs for the classifier: drawn, seen as a grid of wrong rows, and learnt. `python -m tanken.disc.training --learn N` writes `damage.npz`.
+"""Synthetic discs for the classifier: drawn, seen as a grid of wrong rows, and learnt. `python -m tanken.disc.training --learn N` writes `damage.npz`,
+with `--medium cd` `damage_cd.npz`.
 
 Parameters of the damage are drawn anew for each disc from ranges; discs that are judged come from other seeds than those learnt from. The rows'
-errors are counted directly (the codes are linear, so what the decoder would count is known): nothing is encoded.
+errors are counted directly (the codes are linear, so what the decoder would count is known): nothing is encoded. Of CDs the errors of a disc of zeros
+go through the decoder of C1 and C2, since what these find is what a measurement sees.
 
 Two networks: `first` knows discs with one kind of damage or none, and weighs the kinds against each other; `each` knows discs with two as well, and
 says of each kind by itself whether it is there. Where `each` finds two kinds or more they are named, else `first` has the word.
@@ -22,11 +24,13 @@ from tanken.base import progress
 from tanken.base.errors import InputError
 from tanken.base.progress import Event
 from tanken.disc import damage, geometry
+from tanken.disc.cd import circ
 from tanken.disc.damage import KINDS
 from tanken.disc.dvd.block import COLUMNS
-from tanken.disc.features import features
+from tanken.disc.features import cd_features, features
+from tanken.disc.measure import FRAMES_A_SECOND, classes
 from tanken.disc.polar import Grid
-from tanken.disc.press import dvd_track
+from tanken.disc.press import cd_track, damaged, dvd_track
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +42,7 @@ NAMES = tuple(KINDS)
 CLASSES = ("clean", *NAMES)
 SURE = 0.5  # the probability from which on a kind is named
 SINGLE, PAIRS = 1, 2  # seeds of what is learnt; judge with others
-MODEL = Path(__file__).with_name("damage.npz")
+MODELS = {"dvd": Path(__file__).with_name("damage.npz"), "cd": Path(__file__).with_name("damage_cd.npz")}
 # ranges of each parameter; (low, high, logarithmic)
 RANGES: dict[str, dict[str, tuple[float, float, bool]]] = {
     "dust": {"specks": (40, 400, True), "size": (0.2, 0.7, True), "strength": (0.3, 0.9, False)},
@@ -54,6 +58,8 @@ RANGES: dict[str, dict[str, tuple[float, float, bool]]] = {
     "speed": {"level": (0.0002, 0.002, True), "steps": (2, 5, False), "jump": (1.7, 3, False)},
 }
 MARK = "<!-- python -m tanken.disc.training -->"
+CD_MARK = "<!-- python -m tanken.disc.training --medium cd -->"
+DVD_STRIDE, CD_STRIDE = (120, 400), (80, 500)  # of how many blocks, or frames (here evenly as a logarithm), one is read
 FLOOR = (1e-6, 1e-4)  # share of wrong symbols that every disc has
 
 
@@ -82,10 +88,32 @@ def disc(kinds: Sequence[str], rng: Rng, stride: int) -> Grid:
     return grid
 
 
+def cd(kinds: Sequence[str], rng: Rng, stride: int) -> Floats:
+    """The numbers of a CD with these kinds of damage, of which every `stride`th frame was read: as measured from its channel."""
+    count = int(geometry.CD.steps_to(geometry.RIM)) // stride
+    track = cd_track(count, stride)
+    rows = np.zeros((count, circ.F2), dtype=np.uint8)
+    rows[:, circ.INVERTED] = 0xFF
+    items: list[tuple[str, dict[str, float]]] = [("jitter", {"level": float(np.exp(rng.uniform(*np.log(FLOOR))))})]
+    items += [(kind, draw(kind, rng)) for kind in kinds]
+    damaged(rows, track, items, int(rng.integers(0, 1 << 31)))
+    done = circ.decode(rows)
+    grid = Grid()
+    grid.add(track.radius, track.angle, done.symbols.astype(np.int64), done.c1 < 0)
+    return cd_features(grid, [classes(done, second) for second in range(-(-count // FRAMES_A_SECOND))])
+
+
+def numbers(medium: str, kinds: Sequence[str], rng: Rng, stride: int = 0) -> Floats:
+    """The features of a disc drawn by chance, with a stride drawn by chance where it is 0."""
+    if medium == "cd":
+        return cd(kinds, rng, stride or int(np.exp(rng.uniform(*np.log(CD_STRIDE)))))
+    return features(disc(kinds, rng, stride or int(rng.integers(*DVD_STRIDE))))
+
+
 PAIR_LIST = tuple(combinations(NAMES, 2))
 
 
-def collect(count: int, seed: int, mixed: bool = False, tell: progress.Progress = progress.silent) -> tuple[Floats, NDArray[np.bool_]]:
+def collect(medium: str, count: int, seed: int, mixed: bool = False, tell: progress.Progress = progress.silent, stride: int = 0) -> tuple[Floats, NDArray[np.bool_]]:
     """Features (discs, features) and which kinds are there (discs, kinds), all classes or all pairs alike; every disc from a seed of its own."""
     rows, labels = [], np.zeros((count, len(NAMES)), dtype=np.bool_)
     for i in range(count):
@@ -93,7 +121,7 @@ def collect(count: int, seed: int, mixed: bool = False, tell: progress.Progress 
         label = CLASSES[i % len(CLASSES)]
         kinds = PAIR_LIST[i % len(PAIR_LIST)] if mixed else () if label == "clean" else (label,)
         labels[i] = [name in kinds for name in NAMES]
-        rows.append(features(disc(kinds, rng, int(rng.integers(120, 400)))))
+        rows.append(numbers(medium, kinds, rng, stride))
         tell(Event("discs", i + 1, count, f"{count} discs"))
     return np.array(rows), labels
 
@@ -194,48 +222,50 @@ def pair_table(labels: NDArray[np.bool_], found: Sequence[dict[str, float]]) -> 
     return "\n".join(lines) + f"\n\nThe likeliest kind was one of the two on {likeliest:.1%} of {len(labels)} discs, both were named on {both:.1%}, and no other on {exact:.1%}."
 
 
-def report(count: int, pairs: int, seed: int, tell: progress.Progress) -> str:
+def report(medium: str, count: int, pairs: int, seed: int, tell: progress.Progress, stride: int = 0) -> str:
     """Judges the model on discs that it has not seen, in Markdown."""
-    with np.load(MODEL) as model:
-        rows, labels = collect(count, seed, tell=tell)
+    with np.load(MODELS[medium]) as model:
+        rows, labels = collect(medium, count, seed, tell=tell, stride=stride)
         text = table(confusion(labels, named(model, rows)[0]))
         if pairs:
-            rows, labels = collect(pairs, seed + 1, True, tell)
+            rows, labels = collect(medium, pairs, seed + 1, True, tell, stride)
             text += "\n\n" + pair_table(labels, named(model, rows)[0])
     return text
 
 
-def put(path: Path, text: str) -> None:
+def put(path: Path, text: str, mark: str = MARK) -> None:
     """Replaces what stands between the two marks in a document. Raises InputError for a document without them."""
-    before, mark, rest = path.read_text().partition(MARK)
-    old, mark, after = rest.partition(MARK)
-    if not mark:
-        raise InputError("no place for the tables", where=str(path), wanted=f"two lines {MARK}")
-    path.write_text(f"{before}{MARK}\n{text}\n{MARK}{after}")
+    before, _, rest = path.read_text().partition(mark)
+    _, second, after = rest.partition(mark)
+    if not second:
+        raise InputError("no place for the tables", where=str(path), wanted=f"two lines {mark}")
+    path.write_text(f"{before}{mark}\n{text}\n{mark}{after}")
 
 
-def save(model: dict[str, Floats]) -> None:
-    """Writes the model beside this file."""
+def save(model: dict[str, Floats], path: Path) -> None:
+    """Writes a model."""
     arrays: dict[str, Any] = {name: value.astype(np.float32) for name, value in model.items()}
-    np.savez_compressed(MODEL, **arrays)
+    np.savez_compressed(path, **arrays)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tanken.disc.training", description="Learn the classifier anew, or judge it on discs it has not seen.")
+    parser.add_argument("--medium", choices=tuple(MODELS), default="dvd", help="which discs (default: dvd)")
     parser.add_argument("--judge", type=int, metavar="N", help="judge the model on N discs and print the confusion matrix (1,000 in the docs)")
     parser.add_argument("--pairs", type=int, default=0, metavar="N", help="judge it also on N discs with two kinds of damage")
     parser.add_argument("--write", metavar="FILE", help="put what was judged between the marks in this document instead of printing it")
     parser.add_argument("--learn", type=int, metavar="N", help="learn from N discs and N more with two kinds of damage, and write the model")
     parser.add_argument("--seed", type=int, default=7, help=f"of the discs judged; learning uses seeds {SINGLE} and {PAIRS}, so judge with others")
+    parser.add_argument("--stride", type=int, default=0, metavar="N", help="judge discs of which every Nth block (of a CD: frame) was read (default: drawn anew for each)")
     options = parser.parse_args()
     tell = progress.to(sys.stderr)
     if options.learn:
-        single, pairs = collect(options.learn, SINGLE, tell=tell), collect(options.learn, PAIRS, True, tell)
-        save(learn(single, pairs))
+        single, pairs = collect(options.medium, options.learn, SINGLE, tell=tell), collect(options.medium, options.learn, PAIRS, True, tell)
+        save(learn(single, pairs), MODELS[options.medium])
     if options.judge:
-        text = report(options.judge, options.pairs, options.seed, tell)
+        text = report(options.medium, options.judge, options.pairs, options.seed, tell, options.stride)
         if options.write:
-            put(Path(options.write), text)
+            put(Path(options.write), text, CD_MARK if options.medium == "cd" else MARK)
         else:
             print(text)
     return 0

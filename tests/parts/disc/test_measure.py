@@ -19,6 +19,7 @@ from tests.parts.disc.inside import tanken_inside
 
 from tanken.base.errors import InputError, TankenError, UsageError
 from tanken.disc import classify, damage, features, geometry, history, inputs, logs, measure, media, plan, press, training
+from tanken.disc.cd import subcode
 from tanken.disc.dvd import block
 from tanken.disc.polar import Grid
 from tanken.disc.summary import scale, summarise, windows
@@ -83,8 +84,6 @@ def test_sheets_subcode_and_pointers(tmp_path: Path) -> None:
     marks = np.zeros((80, 294), dtype=np.uint8)
     marks[3, 40:50] = 0xFF
     write(tmp_path / "a.c2", marks.tobytes())
-    from tanken.disc.cd import subcode
-
     write(tmp_path / "a.sub", subcode.of_sectors(80).tobytes())
     made = measured(tmp_path / "a.cue")
     assert [line.c2_pointers for line in made.lines] == [80, 0] and [line.q_bad for line in made.lines] == [0, 0]  # type: ignore[union-attr]
@@ -266,10 +265,45 @@ def test_capacity_of_two_layers() -> None:
 @pytest.mark.parametrize("kind", ["dust", "scratch", "rim", "delamination", "ageing", "speed", "clean"])
 def test_classifier_names_plain_cases(kind: str) -> None:
     grid = training.disc([kind] if kind != "clean" else [], np.random.default_rng([77, 5]), 200)
-    ((found,), chances) = training.named(classify._model(), features.features(grid)[None])
+    ((found,), chances) = training.named(classify._model("dvd"), features.features(grid)[None])
     assert next(iter(found), "clean") == kind and chances.sum() == pytest.approx(1)
     if kind == "speed":
         assert 1 <= len(features.steps(grid)) <= 6
+
+
+CD_KINDS = ["scratch", "fingerprint", "rim", "delamination", "ageing", "burst", "defocus", "dust", "adhesion", "jitter", "speed"]
+
+
+@pytest.mark.parametrize("kind", CD_KINDS)
+def test_classifier_names_cds(kind: str) -> None:
+    rng = np.random.default_rng([78, 6])
+    ((found,), _) = training.named(classify._model("cd"), training.cd([kind], rng, 400)[None])
+    assert next(iter(found), "clean") == kind
+
+
+def test_pressed_cds_are_named(tmp_path: Path) -> None:
+    image = write(tmp_path / "a.iso", IMAGE * 2)  # 1,280 sectors over the whole disc
+    for kind, also in (("scratch", "scratch:width=0.4"), ("rim", "rim")):
+        path = str(tmp_path / "a.efm")
+        assert tanken_inside("disc", "press", str(image), "-o", path, "--format", "cd", "--spread", "--damage", also, "--damage", "jitter:level=1e-5").returncode == 0
+        summary = json.loads(tanken_inside("measure", path, "--json").stdout.splitlines()[-1])["summary"]
+        assert summary["damage"] == kind and summary["confidence"] > 0.5, summary
+    summary = json.loads(tanken_inside("measure", str(write(tmp_path / "b.efm", press.press_cd(IMAGE[: 2048 * 40]))), "--json").stdout.splitlines()[-1])["summary"]
+    assert summary["damage"] is None and "of 69 rings" in summary["notes"][-1]
+    log = write(tmp_path / "c.csv", b"sec,c1,c2\n" + b"".join(b"%d,9,0\n" % i for i in range(4000)))
+    assert "cannot be told from it" in tanken_inside("measure", str(log)).stdout.decode()
+
+
+def test_frames_lie_where_q_says() -> None:
+    symbols = subcode.interleave(subcode.of_sectors(30, 5000, stride=7)).reshape(-1)
+    steps = np.asarray(measure.frame_steps(symbols))
+    assert np.abs(steps - (5000 * 98 + 7 * np.arange(len(symbols)))).max() < 1e-6
+    broken = symbols.copy()
+    broken[98 * 3 + 5 : 98 * 4] ^= 3  # one Q fails
+    assert np.abs(measure.frame_steps(broken) - steps).max() < 1e-6
+    late = measure.frame_steps(symbols[50:])  # a capture that begins within a sector
+    assert np.abs(late - steps[50:]).max() < 1e-6
+    assert measure.frame_steps(np.zeros(500, dtype=np.int16)).tolist() == list(range(500))
 
 
 def test_classifier_names_two_kinds() -> None:

@@ -82,9 +82,16 @@ def separate(symbols: NDArray[np.int16]) -> Bytes:
     return np.packbits(bits.transpose(0, 2, 1), axis=2).reshape(len(symbols), BYTES)
 
 
-def of_sectors(count: int, first: int = 0, control: int = 4) -> Bytes:
-    """Channels (count, 96) of a disc of one track that begins after the usual pregap."""
+def absolute(q: Bytes) -> NDArray[np.int64]:
+    """Of each Q (count, 12) the frames (75 a second) on the disc, -1 where its check fails or it is of another mode."""
+    digits = q[:, 7:10].astype(np.int64)
+    minutes, seconds, frames = ((digits >> 4) * 10 + (digits & 15)).T
+    return np.where(q_good(q) & (q[:, 0] & 15 == 1), minutes * 4500 + seconds * 75 + frames, -1)
+
+
+def of_sectors(count: int, first: int = 0, control: int = 4, stride: int = 1) -> Bytes:
+    """Channels (count, 96) of a disc of one track that begins after the usual pregap, of which every `stride`th sector is there."""
     out = np.zeros((count, BYTES), dtype=np.uint8)
     for i in range(count):
-        out[i, 12:24] = list(make_q(Position(control, 1, 1, first + i, first + i + 150)))
+        out[i, 12:24] = list(make_q(Position(control, 1, 1, first + i * stride, first + i * stride + 150)))
     return out
