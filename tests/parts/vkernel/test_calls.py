@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,10 +32,16 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {source.stem: place / source.stem for source in SOURCES}
 
 
+def _no_signals_blocked() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 def run(command: list[str], program: Path, place: Path) -> tuple[str, int]:
     place.mkdir()
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "src"), "TANKEN_CACHE": str(root())}
-    done = subprocess.run([*command, program], cwd=place, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+    done = subprocess.run(
+        [*command, program], cwd=place, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, preexec_fn=_no_signals_blocked
+    )
     return done.stdout.decode(), done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 

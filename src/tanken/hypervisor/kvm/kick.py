@@ -10,6 +10,7 @@ import ctypes
 import signal
 import struct
 import threading
+from collections import Counter
 
 from tanken.base.errors import InternalError
 from tanken.hypervisor.kvm import abi
@@ -18,6 +19,7 @@ from tanken.hypervisor.kvm.system import buffer, call
 SIGNAL = signal.SIGRTMIN + 9
 SIGEV_THREAD_ID, CLOCK_MONOTONIC = 4, 1
 _libc = ctypes.CDLL(None, use_errno=True)
+_blocking: Counter[int] = Counter()  # by thread: how many of its kicks want the signal blocked
 
 
 class Kick:
@@ -26,6 +28,7 @@ class Kick:
     def __init__(self, vcpu: int) -> None:
         self._thread = threading.get_ident()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {SIGNAL})
+        _blocking[self._thread] += SIGNAL not in before or _blocking[self._thread] > 0
         inside = sum(1 << number - 1 for number in before if number != SIGNAL)
         call(vcpu, abi.SET_SIGNAL_MASK, buffer(struct.pack("<IQ", 8, inside)), what="KVM_SET_SIGNAL_MASK")
         event = buffer(struct.pack("<QiiI44x", 0, SIGNAL, SIGEV_THREAD_ID, threading.get_native_id()))
@@ -58,4 +61,10 @@ class Kick:
         self._armed = False
 
     def close(self) -> None:
+        """No kicks any more; the thread's signals are as they were before its first one."""
         _libc.timer_delete(self._timer)
+        if threading.get_ident() == self._thread and _blocking[self._thread] > 0:
+            _blocking[self._thread] -= 1
+            if not _blocking[self._thread]:
+                self.taken()
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {SIGNAL})
