@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -189,14 +190,14 @@ class Conversation:
         return SessionError(f"nothing after {seconds:g} s; the last octets are {tail!r}", wanted=wanted)
 
 
-class Speaker:
+class Speaker(ABC):
     """What a program says besides data; asyncio and blocking sessions share it."""
 
     machine: Machine
 
+    @abstractmethod
     def flush(self) -> None:
         """Puts on the wire what was said to the machine."""
-        raise NotImplementedError
 
     def command(self, name: str) -> None:
         """Sends a command by its name: "AYT", "IP", "BRK"; "SYNCH" is a data mark as urgent data."""

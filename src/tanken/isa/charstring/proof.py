@@ -7,7 +7,7 @@ the same for every caller. What stands behind, the *suffix*, begins with an empt
 is 0 to 96. So each body is read once, or once for each hint count where it has masks, however often it is called: time linear in the file.
 
 Calls nest by frames on a stack of our own. A call whose callee has no summary yet puts a frame on top and is read again afterwards.
-`bodies` reads a body, `columns` names what stands in the arrays.
+`operators` and `calls` read a body, `columns` (here `c`) names what stands in the arrays.
 """
 
 from __future__ import annotations
@@ -15,123 +15,28 @@ from __future__ import annotations
 from typing import Any
 
 from tanken.base.native import bare
-from tanken.isa.charstring.bodies import begin_suffix, call, clear, finish, keep, numbers, target
-from tanken.isa.charstring.columns import (
-    BAD,
-    CALLS,
-    CLEARS,
-    F_ACCENT,
-    F_BASE,
-    F_BEGAN,
-    F_C_KNOWN,
-    F_C_TOP,
-    F_C_TOP1,
-    F_CALLEE,
-    F_CLEAR_AT,
-    F_CLEAR_OP,
-    F_CONTEXT,
-    F_DEPTH,
-    F_END,
-    F_ENDING,
-    F_ENTRY,
-    F_FAULT,
-    F_FAULT_AT,
-    F_FAULT_DEPTH,
-    F_FIRST,
-    F_FLAGS,
-    F_HEIGHT,
-    F_HINT_AT,
-    F_HINTS,
-    F_KIND,
-    F_KNOWN,
-    F_MAX,
-    F_MAX_AT,
-    F_NEED,
-    F_NEED_AT,
-    F_PENDING,
-    F_POINTS,
-    F_POS,
-    F_SLOT,
-    F_STEPS,
-    F_TOP,
-    F_USED,
-    F_WANTED,
-    F_WANTED_HINTS,
-    F_WIDTH,
-    FAILS,
-    FRAME,
-    NO_CLEAR,
-    ON_GLYPH,
-    ON_PREFIX,
-    ON_SUFFIX,
-    OPEN,
-    P_CALLEE,
-    P_DEPTH,
-    P_FAULT,
-    P_FAULT_AT,
-    P_FLAGS,
-    P_GROW,
-    P_GROW_AT,
-    P_HEIGHT,
-    P_KIND,
-    P_KNOWN,
-    P_NEED,
-    P_NEED_AT,
-    P_NET,
-    P_OP,
-    P_OP_AT,
-    P_POS,
-    P_STATE,
-    P_STEPS,
-    P_TOP,
-    P_TOP1,
-    PREFIX,
-    RETURNS,
-    S_CONTEXT,
-    S_DEPTH,
-    S_END,
-    S_FAULT,
-    S_FAULT_AT,
-    S_FAULT_DEPTH,
-    S_FIRST,
-    S_FLAGS,
-    S_HEIGHT,
-    S_HINT_AT,
-    S_HINTS,
-    S_KEY,
-    S_KNOWN,
-    S_MAX,
-    S_MAX_AT,
-    S_POINTS,
-    S_SEAC_ACCENT,
-    S_SEAC_BASE,
-    S_STEPS,
-    S_TOP,
-    S_USED,
-    SUFFIX,
-    TOO_DEEP,
-    UNKNOWN,
-    find,
-    stop,
-)  # fmt: skip
+from tanken.isa.charstring import columns as c
+from tanken.isa.charstring.calls import begin_suffix, call, target
+from tanken.isa.charstring.columns import find, stop
 from tanken.isa.charstring.effects import ESCAPE, bias, clears
+from tanken.isa.charstring.operators import clear, finish, keep, numbers
 from tanken.isa.charstring.results import ILLEGAL, NO_MOVETO, OK, TRUNCATED
 
-USES = tuple(f"tanken.isa.charstring.{name}" for name in ("fixed", "effects", "columns", "bodies"))  # the kernel modules behind this one
+USES = tuple(f"tanken.isa.charstring.{name}" for name in ("fixed", "effects", "columns", "operators", "calls"))  # the kernel modules behind this one
 
 
 @bare
 def open_frame(w: Any, f: int, kind: int, slot: int, context: int, start: int, end: int) -> None:
     """A new frame for the body between two positions."""
-    for i in range(FRAME):
+    for i in range(c.FRAME):
         w[f + i] = 0
-    w[f + F_KIND], w[f + F_SLOT], w[f + F_CONTEXT], w[f + F_POS], w[f + F_END] = kind, slot, context, start, end
+    w[f + c.F_KIND], w[f + c.F_SLOT], w[f + c.F_CONTEXT], w[f + c.F_POS], w[f + c.F_END] = kind, slot, context, start, end
 
 
 @bare
 def goes_on(w: Any, f: int) -> bool:
     """Whether the body of a frame is to be read on."""
-    return bool(w[f + F_ENDING] < 0 and w[f + F_WANTED] < 0 and w[f + F_CLEAR_OP] < 0)
+    return bool(w[f + c.F_ENDING] < 0 and w[f + c.F_WANTED] < 0 and w[f + c.F_CLEAR_OP] < 0)
 
 
 @bare
@@ -139,37 +44,37 @@ def read(
     data: Any, w: Any, f: int, prefixes: Any, related: Any, table: Any, local_base: Any, slot_base: Any, region_base: Any, cff2: bool, variants: int, globals_: int,
 ) -> None:  # fmt: skip
     """Reads the body of a frame as far as it goes."""
-    w[f + F_ENDING], w[f + F_FAULT], w[f + F_FAULT_AT], w[f + F_FAULT_DEPTH] = -1, OK, 0, 0
-    w[f + F_CLEAR_OP], w[f + F_CALLEE], w[f + F_BASE], w[f + F_ACCENT], w[f + F_WANTED], w[f + F_WANTED_HINTS] = -1, -1, -1, -1, -1, -1
-    if w[f + F_KIND] == ON_SUFFIX and w[f + F_PENDING] == 1:
+    w[f + c.F_ENDING], w[f + c.F_FAULT], w[f + c.F_FAULT_AT], w[f + c.F_FAULT_DEPTH] = -1, OK, 0, 0
+    w[f + c.F_CLEAR_OP], w[f + c.F_CALLEE], w[f + c.F_BASE], w[f + c.F_ACCENT], w[f + c.F_WANTED], w[f + c.F_WANTED_HINTS] = -1, -1, -1, -1, -1, -1
+    if w[f + c.F_KIND] == c.ON_SUFFIX and w[f + c.F_PENDING] == 1:
         begin_suffix(w, f, prefixes, related, table, variants, len(region_base) - 1)
     while goes_on(w, f):
         op = numbers(data, w, f)
-        token = w[f + F_POS]
-        if w[f + F_ENDING] >= 0:
+        token = w[f + c.F_POS]
+        if w[f + c.F_ENDING] >= 0:
             break
         if op < 0:
             finish(w, f, cff2)
             break
-        w[f + F_POS] = token + 1
+        w[f + c.F_POS] = token + 1
         if op == 10 or op == 29:
-            fd = w[f + F_CONTEXT] // variants
+            fd = w[f + c.F_CONTEXT] // variants
             count = local_base[fd + 1] - local_base[fd] if op == 10 else globals_
-            slot = target(w, f, op, token, slot_base[w[f + F_CONTEXT]], globals_, bias(count), count)
+            slot = target(w, f, op, token, slot_base[w[f + c.F_CONTEXT]], globals_, bias(count), count)
             if slot >= 0:
                 call(w, f, token, slot, prefixes, related, table)
             continue
         if op == 11 and not cff2:
-            w[f + F_STEPS] += 1
-            on_top = w[f + F_KIND] == ON_GLYPH
-            stop(w, f, FAILS if on_top else RETURNS, ILLEGAL if on_top else OK, token, w[f + F_DEPTH])
+            w[f + c.F_STEPS] += 1
+            on_top = w[f + c.F_KIND] == c.ON_GLYPH
+            stop(w, f, c.FAILS if on_top else c.RETURNS, ILLEGAL if on_top else OK, token, w[f + c.F_DEPTH])
             break
         if op == 12:
-            if token + 1 >= w[f + F_END]:
-                stop(w, f, FAILS, TRUNCATED, token, w[f + F_DEPTH])
+            if token + 1 >= w[f + c.F_END]:
+                stop(w, f, c.FAILS, TRUNCATED, token, w[f + c.F_DEPTH])
                 break
             op = ESCAPE + int(data[token + 1])
-            w[f + F_POS] = token + 2
+            w[f + c.F_POS] = token + 2
         if clears(op, cff2):
             clear(w, f, op, token, variants, len(region_base) - 1)
         else:
@@ -179,45 +84,45 @@ def read(
 @bare
 def keep_prefix(w: Any, f: int, prefixes: Any) -> None:
     """A prefix is known."""
-    p = w[f + F_SLOT] * PREFIX
-    prefixes[p + P_STATE] = 2
-    prefixes[p + P_NEED], prefixes[p + P_NEED_AT], prefixes[p + P_GROW], prefixes[p + P_GROW_AT] = w[f + F_NEED], w[f + F_NEED_AT], w[f + F_MAX], w[f + F_MAX_AT]
-    prefixes[p + P_NET], prefixes[p + P_STEPS], prefixes[p + P_HEIGHT], prefixes[p + P_FLAGS] = w[f + F_DEPTH], w[f + F_STEPS], w[f + F_HEIGHT], w[f + F_FLAGS]
-    if w[f + F_CLEAR_OP] >= 0:
-        prefixes[p + P_KIND] = CALLS if w[f + F_CALLEE] >= 0 else CLEARS
-        prefixes[p + P_OP], prefixes[p + P_OP_AT], prefixes[p + P_POS], prefixes[p + P_CALLEE] = w[f + F_CLEAR_OP], w[f + F_CLEAR_AT], w[f + F_POS], w[f + F_CALLEE]
-        prefixes[p + P_KNOWN], prefixes[p + P_TOP], prefixes[p + P_TOP1] = w[f + F_C_KNOWN], w[f + F_C_TOP], w[f + F_C_TOP1]
-    elif w[f + F_ENDING] == RETURNS:
-        prefixes[p + P_KIND], prefixes[p + P_KNOWN], prefixes[p + P_TOP] = NO_CLEAR, 1 if w[f + F_KNOWN] > 0 else 0, w[f + F_TOP]
+    p = w[f + c.F_SLOT] * c.PREFIX
+    prefixes[p + c.P_STATE] = 2
+    prefixes[p + c.P_NEED], prefixes[p + c.P_NEED_AT], prefixes[p + c.P_GROW], prefixes[p + c.P_GROW_AT] = w[f + c.F_NEED], w[f + c.F_NEED_AT], w[f + c.F_MAX], w[f + c.F_MAX_AT]
+    prefixes[p + c.P_NET], prefixes[p + c.P_STEPS], prefixes[p + c.P_HEIGHT], prefixes[p + c.P_FLAGS] = w[f + c.F_DEPTH], w[f + c.F_STEPS], w[f + c.F_HEIGHT], w[f + c.F_FLAGS]
+    if w[f + c.F_CLEAR_OP] >= 0:
+        prefixes[p + c.P_KIND] = c.CALLS if w[f + c.F_CALLEE] >= 0 else c.CLEARS
+        prefixes[p + c.P_OP], prefixes[p + c.P_OP_AT], prefixes[p + c.P_POS], prefixes[p + c.P_CALLEE] = w[f + c.F_CLEAR_OP], w[f + c.F_CLEAR_AT], w[f + c.F_POS], w[f + c.F_CALLEE]
+        prefixes[p + c.P_KNOWN], prefixes[p + c.P_TOP], prefixes[p + c.P_TOP1] = w[f + c.F_C_KNOWN], w[f + c.F_C_TOP], w[f + c.F_C_TOP1]
+    elif w[f + c.F_ENDING] == c.RETURNS:
+        prefixes[p + c.P_KIND], prefixes[p + c.P_KNOWN], prefixes[p + c.P_TOP] = c.NO_CLEAR, 1 if w[f + c.F_KNOWN] > 0 else 0, w[f + c.F_TOP]
     else:
-        prefixes[p + P_KIND] = BAD if w[f + F_ENDING] == FAILS else OPEN
-        prefixes[p + P_FAULT], prefixes[p + P_FAULT_AT], prefixes[p + P_DEPTH] = w[f + F_FAULT], w[f + F_FAULT_AT], w[f + F_FAULT_DEPTH]
+        prefixes[p + c.P_KIND] = c.BAD if w[f + c.F_ENDING] == c.FAILS else c.OPEN
+        prefixes[p + c.P_FAULT], prefixes[p + c.P_FAULT_AT], prefixes[p + c.P_DEPTH] = w[f + c.F_FAULT], w[f + c.F_FAULT_AT], w[f + c.F_FAULT_DEPTH]
 
 
 @bare
 def keep_row(w: Any, f: int, row: Any, s: int) -> None:
     """A suffix or a glyph is known."""
-    row[s + S_END], row[s + S_HINTS], row[s + S_DEPTH] = w[f + F_ENDING], w[f + F_HINTS] - w[f + F_ENTRY], w[f + F_DEPTH]
-    row[s + S_MAX], row[s + S_MAX_AT], row[s + S_STEPS] = w[f + F_MAX], w[f + F_MAX_AT], w[f + F_STEPS]
-    row[s + S_POINTS], row[s + S_HEIGHT], row[s + S_HINT_AT] = w[f + F_POINTS], w[f + F_HEIGHT], w[f + F_HINT_AT]
-    row[s + S_FAULT], row[s + S_FAULT_AT], row[s + S_FAULT_DEPTH] = w[f + F_FAULT], w[f + F_FAULT_AT], w[f + F_FAULT_DEPTH]
-    row[s + S_KNOWN], row[s + S_TOP], row[s + S_FLAGS] = 1 if w[f + F_KNOWN] > 0 else 0, w[f + F_TOP], w[f + F_FLAGS]
-    row[s + S_USED], row[s + S_FIRST], row[s + S_SEAC_BASE], row[s + S_SEAC_ACCENT] = w[f + F_USED], w[f + F_FIRST], w[f + F_BASE], w[f + F_ACCENT]
-    if w[f + F_KIND] == ON_SUFFIX:
-        row[s + S_CONTEXT] = w[f + F_CONTEXT] - w[f + F_BEGAN]
-    elif w[f + F_FIRST] == 2:  # a path without a moveto begins at a point of its own
-        row[s + S_POINTS] += 1
-        row[s + S_FLAGS] |= NO_MOVETO
+    row[s + c.S_END], row[s + c.S_HINTS], row[s + c.S_DEPTH] = w[f + c.F_ENDING], w[f + c.F_HINTS] - w[f + c.F_ENTRY], w[f + c.F_DEPTH]
+    row[s + c.S_MAX], row[s + c.S_MAX_AT], row[s + c.S_STEPS] = w[f + c.F_MAX], w[f + c.F_MAX_AT], w[f + c.F_STEPS]
+    row[s + c.S_POINTS], row[s + c.S_HEIGHT], row[s + c.S_HINT_AT] = w[f + c.F_POINTS], w[f + c.F_HEIGHT], w[f + c.F_HINT_AT]
+    row[s + c.S_FAULT], row[s + c.S_FAULT_AT], row[s + c.S_FAULT_DEPTH] = w[f + c.F_FAULT], w[f + c.F_FAULT_AT], w[f + c.F_FAULT_DEPTH]
+    row[s + c.S_KNOWN], row[s + c.S_TOP], row[s + c.S_FLAGS] = 1 if w[f + c.F_KNOWN] > 0 else 0, w[f + c.F_TOP], w[f + c.F_FLAGS]
+    row[s + c.S_USED], row[s + c.S_FIRST], row[s + c.S_SEAC_BASE], row[s + c.S_SEAC_ACCENT] = w[f + c.F_USED], w[f + c.F_FIRST], w[f + c.F_BASE], w[f + c.F_ACCENT]
+    if w[f + c.F_KIND] == c.ON_SUFFIX:
+        row[s + c.S_CONTEXT] = w[f + c.F_CONTEXT] - w[f + c.F_BEGAN]
+    elif w[f + c.F_FIRST] == 2:  # a path without a moveto begins at a point of its own
+        row[s + c.S_POINTS] += 1
+        row[s + c.S_FLAGS] |= NO_MOVETO
 
 
 @bare
 def keep_suffix(w: Any, f: int, related: Any, table: Any) -> None:
     """A suffix is known: for all hint counts, where it has no masks, else for this one."""
-    s = find(table, w[f + F_SLOT] * 128 + w[f + F_ENTRY] + 1)
-    if w[f + F_USED] == 0:
-        table[s + S_END] = 0  # its row stays, but nobody asks for it again
-        s = w[f + F_SLOT] * SUFFIX
-        related[s + S_KEY] = 2
+    s = find(table, w[f + c.F_SLOT] * 128 + w[f + c.F_ENTRY] + 1)
+    if w[f + c.F_USED] == 0:
+        table[s + c.S_END] = 0  # its row stays, but nobody asks for it again
+        s = w[f + c.F_SLOT] * c.SUFFIX
+        related[s + c.S_KEY] = 2
         keep_row(w, f, related, s)
     else:
         keep_row(w, f, table, s)
@@ -227,14 +132,14 @@ def keep_suffix(w: Any, f: int, related: Any, table: Any) -> None:
 def begin(w: Any, f: int, slot: int, hints: int, context: int, prefixes: Any, table: Any, work: Any) -> None:
     """Marks a frame that was opened for a summary as begun: a prefix, or with a hint count the suffix for it."""
     if hints < 0:
-        prefixes[slot * PREFIX + P_STATE] = 1
+        prefixes[slot * c.PREFIX + c.P_STATE] = 1
         return
-    w[f + F_KIND], w[f + F_PENDING], w[f + F_BEGAN], w[f + F_HINTS], w[f + F_ENTRY] = ON_SUFFIX, 1, context, hints, hints
-    w[f + F_POS] = prefixes[slot * PREFIX + P_POS]
+    w[f + c.F_KIND], w[f + c.F_PENDING], w[f + c.F_BEGAN], w[f + c.F_HINTS], w[f + c.F_ENTRY] = c.ON_SUFFIX, 1, context, hints, hints
+    w[f + c.F_POS] = prefixes[slot * c.PREFIX + c.P_POS]
     s = find(table, slot * 128 + hints + 1)
-    if table[s + S_KEY] == 0:
+    if table[s + c.S_KEY] == 0:
         work[2] += 1
-    table[s + S_KEY], table[s + S_END] = slot * 128 + hints + 1, -1
+    table[s + c.S_KEY], table[s + c.S_END] = slot * 128 + hints + 1, -1
 
 
 @bare
@@ -247,57 +152,57 @@ def prove(
 
     A *context* is a font DICT and, in CFF2, a vsindex: context = FD * (number of item variation data) + vsindex. A *slot* is a
     subroutine in a context: slot_base[context] + global number, or + number of globals + local number.
-    prefixes   PREFIX numbers a slot              related    SUFFIX numbers a slot, for suffixes without masks
-    table      hash table of the other suffixes   frames     FRAME numbers for each frame there is room for
-    glyphs     SUFFIX numbers a glyph             work       [bytes read, bytes that may be read, rows used of `table`]
+    prefixes   c.PREFIX numbers a slot              related    c.SUFFIX numbers a slot, for suffixes without masks
+    table      hash table of the other suffixes   frames     c.FRAME numbers for each frame there is room for
+    glyphs     c.SUFFIX numbers a glyph             work       [bytes read, bytes that may be read, rows used of `table`]
     """
     variants = max(len(region_base) - 1, 1) if cff2 else 1
     globals_ = len(global_starts)
-    room, rows = len(frames) // FRAME, len(table) // SUFFIX
+    room, rows = len(frames) // c.FRAME, len(table) // c.SUFFIX
     for root in range(first, last):
         if work[2] * 2 > rows:
             return root
         slot, hints, context, top = -1, -1, 0, 0
         if roots:
-            if prefixes[root * PREFIX + P_STATE] == 2:
+            if prefixes[root * c.PREFIX + c.P_STATE] == 2:
                 continue
             while context + 1 < len(slot_base) - 1 and slot_base[context + 1] <= root:
                 context += 1
             slot = root
         else:
             fd = fd_of[root]
-            open_frame(frames, 0, ON_GLYPH, root, fd * variants + (fd_vsindex[fd] if cff2 else 0), starts[root], ends[root])
-            frames[F_WIDTH] = 0 if cff2 else 1
+            open_frame(frames, 0, c.ON_GLYPH, root, fd * variants + (fd_vsindex[fd] if cff2 else 0), starts[root], ends[root])
+            frames[c.F_WIDTH] = 0 if cff2 else 1
         while top >= 0:
-            f = top * FRAME
+            f = top * c.FRAME
             if slot >= 0:  # a summary is wanted: its frame goes on top
                 number = slot - slot_base[context]
                 local = number - globals_ + local_base[context // variants]
                 start, end = (global_starts[number], global_ends[number]) if number < globals_ else (local_starts[local], local_ends[local])
-                open_frame(frames, f, ON_PREFIX, slot, context, start, end)
+                open_frame(frames, f, c.ON_PREFIX, slot, context, start, end)
                 begin(frames, f, slot, hints, context, prefixes, table, work)
-            began = frames[f + F_POS]
+            began = frames[f + c.F_POS]
             read(data, frames, f, prefixes, related, table, local_base, slot_base, region_base, cff2, variants, globals_)
-            slot, hints, context = frames[f + F_WANTED], frames[f + F_WANTED_HINTS], frames[f + F_CONTEXT]
-            work[0] += max(frames[f + F_POS] - began, 0) + 1
+            slot, hints, context = frames[f + c.F_WANTED], frames[f + c.F_WANTED_HINTS], frames[f + c.F_CONTEXT]
+            work[0] += max(frames[f + c.F_POS] - began, 0) + 1
             if work[0] > work[1] and goes_on(frames, f):
-                stop(frames, f, UNKNOWN, TOO_DEEP, frames[f + F_POS], 0)
+                stop(frames, f, c.UNKNOWN, c.TOO_DEEP, frames[f + c.F_POS], 0)
             if hints >= 0 and work[2] * 4 > rows * 3:  # a larger table, and this root again
                 for i in range(top + 1):
-                    if frames[i * FRAME + F_KIND] == ON_PREFIX:
-                        prefixes[frames[i * FRAME + F_SLOT] * PREFIX + P_STATE] = 0
+                    if frames[i * c.FRAME + c.F_KIND] == c.ON_PREFIX:
+                        prefixes[frames[i * c.FRAME + c.F_SLOT] * c.PREFIX + c.P_STATE] = 0
                 return root
             if slot >= 0 and (top + 1 >= room or work[0] > work[1]):
                 slot = -1
-                stop(frames, f, UNKNOWN, TOO_DEEP, frames[f + F_POS], 0)
+                stop(frames, f, c.UNKNOWN, c.TOO_DEEP, frames[f + c.F_POS], 0)
             if slot >= 0:
                 top += 1
                 continue
-            if frames[f + F_KIND] == ON_PREFIX:
+            if frames[f + c.F_KIND] == c.ON_PREFIX:
                 keep_prefix(frames, f, prefixes)
-            elif frames[f + F_KIND] == ON_SUFFIX:
+            elif frames[f + c.F_KIND] == c.ON_SUFFIX:
                 keep_suffix(frames, f, related, table)
             else:
-                keep_row(frames, f, glyphs, (root - first) * SUFFIX)
+                keep_row(frames, f, glyphs, (root - first) * c.SUFFIX)
             top -= 1
     return last
