@@ -263,10 +263,10 @@ def _count(recording: Recording, lazy: frozenset[Place]) -> None:
             roots += node.args
 
 
-def write(recording: Recording, lazy: frozenset[Place]) -> Writer:
+def write(recording: Recording, lazy: frozenset[Place], writer: Writer | None = None) -> Writer:
     """The function of a block, as the lines of a finished Writer."""
     _count(recording, lazy)
-    writer = Writer(lazy)
+    writer = writer or Writer(lazy)
     writer.line("")
     count = len(recording.instructions)
     for event in recording.events:

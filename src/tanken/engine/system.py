@@ -7,6 +7,7 @@ address until their page changes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tanken.engine.integer import IntegerMachine
@@ -15,6 +16,13 @@ from tanken.engine.paged import Paging
 from tanken.isa.architecture import Architecture, Budget, Exited, Fault, Faulted, Instruction, Place
 
 FETCH = 15  # bytes of the longest instruction
+
+
+@dataclass(frozen=True, slots=True)
+class Touching:
+    """The run ends before `instruction`, one of those that the engine was told to leave to whoever runs it."""
+
+    instruction: Any
 
 
 class SystemArchitecture(Architecture, Paging, Protocol):
@@ -56,6 +64,7 @@ class SystemInterpreter:
         self.state, self.memory = core.state, core.memory
         self.executed = 0
         self.bias = 0  # the time stamp less `executed`; whoever made the core adds it
+        self.touching: set[Any] = set()  # instructions that are known to touch devices: the run ends before them, where nothing is watched
         self.watch: Callable[[Instruction, Any], None] | None = None
         self._machine = IntegerMachine(core.state, core.memory, counter or Place("rip", 64), core.ticks, core)
         self._decoded: dict[tuple[int, tuple[int, int]], Instruction] = {}
@@ -87,6 +96,8 @@ class SystemInterpreter:
                 isa.before(core)
             flags = self.state.system_flags
             instruction = core.inst = self.decode()
+            if self.touching and instruction in self.touching and not careful and self.watch is None:
+                return Touching(instruction)
             before = self.state.copy() if self.watch is not None else None
             exit = self._machine.step(isa, instruction)
             self.executed += 1

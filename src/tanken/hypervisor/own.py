@@ -21,10 +21,11 @@ from tanken.board.clock import Clock
 from tanken.board.devices.pvclock import FEATURES, SIGNATURE
 from tanken.board.memory import Memory
 from tanken.engine.paged import PagedMemory
-from tanken.engine.system import SystemInterpreter
+from tanken.engine.system import SystemInterpreter, Touching
 from tanken.hypervisor import exits as E
 from tanken.hypervisor.coalescing import Zones
-from tanken.hypervisor.mmio import Done, Emulation, Raised, physical_of
+from tanken.hypervisor.mmio import Done, Emulation, Raised
+from tanken.hypervisor.view import physical_of
 from tanken.isa.architecture import Budget, Fault, Halt, Outside
 from tanken.isa.x86.system import state as S
 from tanken.isa.x86.system.core import NMI, Core, MsrAccess, PortAccess, Shutdown, WindowOpen
@@ -38,6 +39,7 @@ BUS = 1000  # nanoseconds that an access to a device takes, where the clock coun
 SLICE = 5_000_000  # nanoseconds between looks at the real clock
 MOST_NATIVE, MOST_SLOW = 2_000_000, 10_000  # instructions between looks at whether somebody kicked
 FIRST_SLICE = 2_000  # instructions, before the speed is known
+MOST_TOUCHING = 1024  # instructions that are known to touch devices
 UNITS = ("regs", "segments", "xmm", "upper", "st", "bases", "limits", "rights", "dr")
 
 
@@ -64,7 +66,8 @@ class OwnVcpu:
         self._kicked = threading.Event()
         self._port: PortAccess | None = None
         self._msr: MsrAccess | None = None
-        self._emulation: Emulation | None = None
+        self._touching = Emulation(self.state, self.physical, self._ticks, self._cpuid)
+        self._emulation: Emulation | None = None  # the same, while an instruction is under way
         self._value: int | None = 0
         self._speed = FIRST_SLICE / SLICE  # instructions a nanosecond
         self.engine.bias = 0
@@ -154,8 +157,9 @@ class OwnVcpu:
             return None
         if isinstance(exit, Outside):
             self.raw = E.EptViolation(exit.physical, exit.linear, exit.access)
-            self._emulation = Emulation(self.state.copy(), self.physical, self._ticks, self._cpuid)
-            return self._emulate()
+            return self._begin(self.core.inst)
+        if isinstance(exit, Touching):
+            return self._begin(exit.instruction)
         if isinstance(exit, PortAccess):
             self.raw = E.IoInstruction(exit.port, exit.size, not exit.is_in, exit.string, exit.repeated, self._count(exit))
             if not exit.is_in and self.zones.take(E.PortIo(exit.port, exit.size, True, exit.value)):
@@ -179,6 +183,15 @@ class OwnVcpu:
     def _full(self) -> E.FinalExit | None:
         return E.Kicked() if self.zones.is_full else None
 
+    def _begin(self, inst: Any) -> E.FinalExit | None:
+        """Take up the instruction at the program counter; it is the engine's, or None where that met none."""
+        self._emulation = self._touching
+        self._touching.begin(inst)
+        ended = self._emulate()
+        if self.raw is None and (missed := self._touching.missed) is not None:
+            self.raw = E.EptViolation(*missed)
+        return ended
+
     def _emulate(self) -> E.FinalExit | None:
         """Take the instruction that touches a device further."""
         emulation = self._emulation
@@ -190,7 +203,12 @@ class OwnVcpu:
         if isinstance(result, Done | Raised):
             self._emulation = None
             self.assisted[result.mnemonic] += 1
-            self._adopt(emulation.state, emulation.flushed)
+            if emulation.flushed:
+                self.core.memory.flush()
+            elif emulation.plain:
+                self._leave_alone(emulation.inst)
+            else:
+                self.core.memory.changed()
             self.engine.executed += 1
             if isinstance(result, Raised):
                 return self._shut(self.processor.raised(self.core, result.fault))
@@ -200,11 +218,19 @@ class OwnVcpu:
             return self._shut(self.processor.raised(self.core, Fault(6, None, self.state.rip, result.why)))
         return result
 
+    def _leave_alone(self, inst: Any) -> None:
+        """Have the engine end its run before the instruction from now on: it is prepared here, and hardly ever touches memory."""
+        touching = self.engine.touching
+        if inst not in touching:
+            if len(touching) >= MOST_TOUCHING:
+                touching.clear()
+            touching.add(inst)
+
     @staticmethod
     def _shut(ended: Shutdown | None) -> E.FinalExit | None:
         return None if ended is None else E.TripleFault()
 
-    def _adopt(self, state: SystemState, flushed: bool = True) -> None:
+    def _adopt(self, state: SystemState) -> None:
         """Make the processor's state that of `state`: the engine holds the object itself, so it is filled."""
         for name in SystemState.ALL:
             value = getattr(state, name)
@@ -214,9 +240,7 @@ class OwnVcpu:
                     mine[n] = item
             else:
                 setattr(self.state, name, value)
-        if flushed:
-            self.core.memory.flush()
-        self.core.memory.changed()
+        self.core.memory.flush()
 
     def _complete(self) -> E.FinalExit | None:
         """End what the last exit began; an exit where the instruction makes another."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tanken.base.errors import TankenError
-from tanken.hypervisor.mmio import View, physical_of
+from tanken.hypervisor.view import View, physical_of
 from tanken.isa.architecture import Exited, Faulted
 from tanken.isa.x86.inst import disassemble
 from tanken.isa.x86.state import GPR_NAMES

@@ -6,6 +6,7 @@ The vectors are made by `python -m tests.oracle.touches --record`; TANKEN_TOUCHE
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 from tests.oracle.touches import CODE, DATA, RAM, STACK, VECTORS, Ours, Theirs, Touch, prepared, start
@@ -13,7 +14,8 @@ from tests.oracle.touches import CODE, DATA, RAM, STACK, VECTORS, Ours, Theirs, 
 from tanken.board.memory import Memory, Region
 from tanken.hypervisor.exits import Mmio
 from tanken.hypervisor.kvm.system import missing
-from tanken.hypervisor.mmio import Done, Emulation, Raised, physical_of
+from tanken.hypervisor.mmio import Done, Emulation, Raised
+from tanken.hypervisor.view import physical_of
 
 LINES = [line for line in VECTORS.read_text().splitlines() if line[0] != "#"]
 CHOSEN = LINES if os.environ.get("TANKEN_TOUCHES") else LINES[::5]
@@ -24,8 +26,9 @@ def touch_of(line: str) -> tuple[Touch, list[str], list[str]]:
     return Touch(int(head[0]), head[1], bytes.fromhex(head[2])), accesses, changes
 
 
-def test_as_kvm_did() -> None:
-    ours = Ours()
+@pytest.mark.parametrize("warm", [1 << 30, 0], ids=["replayed", "prepared"])
+def test_as_kvm_did(warm: int) -> None:
+    ours = Ours(warm)
     for line in CHOSEN:
         touch, accesses, changes = touch_of(line)
         assert ours(touch) == (accesses, changes), f"{touch}: {touch.inst.text()}"
@@ -40,13 +43,22 @@ def test_as_kvm_does() -> None:
         assert theirs(touch) in ((accesses, changes), None), f"{touch}: {touch.inst.text()}"
 
 
+@pytest.fixture(params=[1 << 30, 0], ids=["replayed", "prepared"], autouse=True)
+def warm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What follows holds for replayed and for prepared instructions."""
+    monkeypatch.setattr(sys.modules[__name__], "WARM", request.param)
+
+
+WARM = 0
+
+
 def emulation(code: str, mode: int = 64) -> Emulation:
     memory = Memory()
     memory.add(Region("ram", 0, RAM))
     state = start(memory, mode)
     memory.write(CODE, bytes.fromhex(code))
     state.regs[4] = STACK
-    return Emulation(state, physical_of(memory))
+    return Emulation(state, physical_of(memory), warm=WARM)
 
 
 def test_nothing_is_visible_before_the_instruction_is_done() -> None:
@@ -103,3 +115,37 @@ def test_an_operand_is_where_the_instruction_says() -> None:
     seen, changes = Ours()(Touch(64, "straddle", bytes.fromhex("8b03"))) or ([], [])
     assert len(seen) == 1 and seen[0].startswith(f"r1@{RAM:x}=") and any(change.startswith("rax=") for change in changes)
     assert DATA > CODE
+
+
+def test_a_fault_that_depends_on_the_device() -> None:
+    made = emulation("f733")  # div dword [rbx], which reads 0
+    made.state.regs[3] = RAM
+    before = made.state.copy()
+    assert made.run() == Mmio(RAM, 4, False)
+    made.answer(0)
+    result = made.run()
+    assert isinstance(result, Raised) and result.fault.vector == 0 and made.state == before
+
+
+def test_a_store_is_seen_by_the_same_instruction() -> None:
+    made = emulation("8f0424")  # pop [rsp]: the stack pointer has moved when the address is computed
+    made.state.regs[4] = RAM - 8
+    made.physical.write(RAM - 8, 8, 0x1234)
+    assert made.run() == Mmio(RAM, 8, True, 0x1234) and isinstance(made.run(), Done)
+
+
+def test_what_is_in_no_place_follows_a_prepared_instruction() -> None:
+    made = emulation("8b03")
+    made.state.regs[3] = RAM
+    made.state.shadow, made.state.system_flags = CODE, made.state.system_flags | 1 << 16  # behind STI, with RF
+    made.run()
+    assert isinstance(made.run(), Done) and made.state.shadow != CODE + 2 and not made.state.system_flags >> 16 & 1
+
+
+def test_single_steps_and_data_breakpoints_are_taken_behind_the_instruction() -> None:
+    made = emulation("8903")
+    made.state.regs[3] = RAM
+    made.state.dr[0], made.state.dr7 = RAM, 0xD_0001  # writes of 4 bytes there
+    assert isinstance(made.run(), Mmio)
+    result = made.run()
+    assert isinstance(result, Raised) and result.fault.vector == 1 and made.state.dr6 & 15 == 1 and made.state.rip == CODE + 2

@@ -16,7 +16,7 @@ from tanken.hypervisor.coalescing import ROOM, Zones
 from tanken.hypervisor.kvm.probe import runs_natively
 from tanken.hypervisor.kvm.system import Kvm, Vm, missing
 from tanken.hypervisor.kvm.vcpu import KvmVcpu
-from tanken.hypervisor.own import OwnVcpu
+from tanken.hypervisor.own import OwnVcpu, native_is_possible
 from tanken.isa.architecture import Budget, Halt
 from tanken.isa.x86.system import state as S
 from tanken.isa.x86.system.state import SystemState
@@ -130,6 +130,35 @@ def test_the_state_is_complete_in_between(lab: Lab) -> None:
     if lab.vcpu.kind == "kvm":
         assert lab.vcpu.get_state().regs[0] == 0x77  # flushed
     assert isinstance(lab.run(), Halt) and lab.vcpu.get_state().regs[1] == 0x77
+
+
+def test_what_the_machine_sets_at_an_exit_stays(lab: Lab) -> None:
+    lab.put("bb00002000" "8903" "f4")  # mov [rbx],eax: a device that sets the task priority, as the local APIC does
+    assert isinstance(lab.run(), E.Mmio)
+    lab.vcpu.cr8 = 5
+    assert isinstance(lab.run(), Halt) and lab.vcpu.cr8 == 5 and lab.vcpu.get_state().cr8 == 5
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_an_instruction_that_often_touches_devices_stays_what_it_is(native: bool) -> None:
+    if native and not native_is_possible():
+        pytest.skip("no native code here")
+    lab = Lab("own")
+    lab.vcpu = OwnVcpu(lab.memory, Clock(), native)
+    lab.put("bb00002000" "b920000000" "488903" "488b13" "4801c2" "48891425 00001100" "ffc9" "75eb" "f4")  # 32 times: a store, a load, and a store to memory
+    lab.vcpu.state.regs[0] = 7
+    for _ in range(32):
+        assert lab.run() == E.Mmio(0x20_0000, 8, True, 7)
+        assert lab.vcpu.raw == E.EptViolation(0x20_0000, 0x20_0000, "w")
+        assert lab.run() == E.Mmio(0x20_0000, 8, False)
+        assert lab.vcpu.raw == E.EptViolation(0x20_0000, 0x20_0000, "r")
+        lab.vcpu.answer(9)
+    assert isinstance(lab.run(), Halt) and lab.memory.read(0x11_0000, 1) == b"\x10"
+    assert lab.vcpu.executed == 2 + 32 * 6 + 1 and lab.vcpu.assisted["mov"] == 64
+    lab.put("bb00001200" "488903" "488b13" "f4")  # the same instructions, at other addresses, touch memory
+    assert isinstance(lab.run(), Halt)
+    lab.put("bb00002000" "b902000000" "488903" "488b13" "bb00001200" "ffc9" "75f1" "f4")  # and the same at the same address touch a device, then memory
+    assert isinstance(lab.run(), E.Mmio) and isinstance(lab.run(), E.Mmio) and isinstance(lab.run(), Halt)
 
 
 def interrupts(lab: Lab) -> None:

@@ -127,6 +127,10 @@ class SystemNative:
     def executed(self, value: int) -> None:
         self.interpreter.executed = value
 
+    @property
+    def touching(self) -> set[Any]:
+        return self.interpreter.touching
+
     # -- setting up
 
     def _install(self) -> None:

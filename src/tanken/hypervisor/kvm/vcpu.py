@@ -18,7 +18,8 @@ from tanken.hypervisor.kvm import abi, registers
 from tanken.hypervisor.kvm.kick import Kick
 from tanken.hypervisor.kvm.ring import Ring
 from tanken.hypervisor.kvm.system import EAGAIN, EINTR, Vm, _ioctl, buffer, call
-from tanken.hypervisor.mmio import Done, Emulation, Raised, physical_of
+from tanken.hypervisor.mmio import Done, Emulation, Raised
+from tanken.hypervisor.view import physical_of
 from tanken.isa.architecture import Halt
 from tanken.isa.x86.system.state import SystemState
 
