@@ -160,6 +160,33 @@ def test_ctrl_c_arrives_soon_and_the_run_goes_on(code: str) -> None:
         assert cpu.run(budget=3) == Budget(3) and cpu.executed == executed + 3
 
 
+class Rang(Exception):
+    """What a signal's handler raises."""
+
+
+@pytest.mark.parametrize("code", ["48 01 d8 48 31 c1 48 ff ca 75 f5 eb f3", "d9 fe d9 ff eb fa"])
+def test_what_a_handler_raises_arrives_and_the_state_is_exact(code: str) -> None:
+    def ring(number: int, frame: object) -> None:
+        raise Rang
+
+    cpu = fresh("native", code)
+    cpu.rbx, cpu.rdx = 3, 1 << 62
+    cpu.run(budget=20_000_000)
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        for delay in (0.001, 0.0173, 0.05, 0.0111):
+            signal.setitimer(signal.ITIMER_REAL, delay)
+            with pytest.raises(Rang):
+                cpu.run()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    again = fresh("native", code)
+    again.rbx, again.rdx = 3, 1 << 62
+    assert again.run(budget=cpu.executed) == Budget(cpu.executed)
+    assert again.snapshot() == cpu.snapshot()
+
+
 def test_an_inner_engine_leaves_the_faults_to_the_outer_one() -> None:
     outer, inner = fresh("native"), fresh("native", "eb fe")
     outer.hook_instructions(lambda at: inner.run(budget=100), CODE)

@@ -16,7 +16,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from functools import cached_property
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tanken.base.errors import UnsupportedError
 from tanken.engine.hooks import LEAVE, MOVED, NOWHERE, STOP, UNTIL, Hooks
@@ -83,6 +83,7 @@ class Native:
         self.block[N.CONSTANTS_AT : N.CONSTANTS_AT + len(constants)] = constants
         self._ranges_stale = True
         self._code = b""
+        self._late: BaseException | None = None
         self.hot = Hot(self)
         _engines.add(self)
 
@@ -322,8 +323,18 @@ class Native:
                 self.target.pull(self.state, self.block)
                 return Budget(self.executed - began)
             exit = self._native(left)
+            if self._late is not None:
+                self._raise(exit)
             if exit is not None:
                 return exit
+
+    def _raise(self, exit: Exit | None) -> NoReturn:
+        """A signal's handler raised this when native code had come out; by now the state is exact."""
+        if exit is None:
+            self.target.pull(self.state, self.block)
+        late, self._late = self._late, None
+        assert late is not None
+        raise late
 
     def _native(self, left: int) -> Exit | None:
         """Native code until it comes out, and what has to be done then."""
@@ -336,8 +347,9 @@ class Native:
         now = left if self.table is not None else min(left, SLICE)
         try:
             reason = self._run(self._block_at, self._resume, now, self.memory.host)
-        except BaseException as raised:  # a hook's
+        except BaseException as raised:  # a hook's, or where there are none that of a signal's handler
             error, reason = raised, struct.unpack_from("<i", self.block, P.REASON_AT)[0]
+            self._late = raised if self.table is None else None
         before = struct.unpack_from("<q", self.block, P.BUDGET_AT)[0]
         rest = before + left - now
         if reason <= N.LAST_NATIVE:

@@ -13,6 +13,6 @@ KEPT_BUDGET, KEEPS_BUDGET = 1576, 1584  # of stencils that want its register
 JUMP_CACHE, JUMP_CACHE_AT = 4096, 8192  # pairs of guest address and code
 REGION_AT, SITE_AT, REGION_BUDGET_AT = 1792, 1800, 1808  # of a region: where its code begins, where in it, instructions left
 WATCHED_VALUE = 2112  # the value of an access that is told: 32 bytes
-KICKED, KICK_SAVED, KICK_STEPS = 2220, 2224, 2232  # a signal came; the budget that was taken away; steps since
+KICKED, KICK_SAVED, KICK_STEPS = 2220, 2224, 2232  # a signal came; the budget that was taken away; until when to step
 OLD_HANDLERS = 3072  # what took each signal before, by number
 UNDER_WAY = 1560  # not zero while the host repeats a copying instruction for the guest

@@ -118,9 +118,12 @@ handler:
  jmpq *%rax
 """
 
+PATIENCE = 4_000_000  # of the processor's time stamps: one or two milliseconds
+
 # A signal that Python wants to know of: before its own handler, see to it that guest code soon comes out. Step by step to the next head of a
 # block, which alone is sure to have the budget in r14: there it is taken away. Repeated copying, which would take a step an element, is left
-# as by a fault; a region, which may have no such head in its loop, comes out at the end of its slice.
+# as by a fault; a region, which may have no such head in its loop, comes out at the end of its slice: steps, of which each costs a trap (30 us in
+# some virtual machines), are given up when PATIENCE is over.
 INTERRUPT = """
  .globl interrupt
 interrupt:
@@ -133,7 +136,12 @@ interrupt:
  movabsq $AREAHIGH, %r8
  cmpq %r8, %rax
  jae .Lchain
- movl $0, {STEPS}(%rcx)
+ movq %rdx, %r8
+ rdtsc
+ shlq $32, %rdx
+ leaq {PATIENCE}(%rax,%rdx), %rax
+ movq %rax, {STEPS}(%rcx)
+ movq %r8, %rdx
  orq $0x100, 176(%rdx)
 .Lchain:
  movl %edi, %eax
@@ -166,9 +174,14 @@ STEP = """
  andq $-0x101, 176(%rdx)
  jmp .Lstruck
 .Lplain:
- incl {STEPS}(%rcx)
- cmpl $2000, {STEPS}(%rcx)
+ movq %rdx, %r8
+ rdtsc
+ shlq $32, %rdx
+ orq %rdx, %rax
+ movq %r8, %rdx
+ cmpq {STEPS}(%rcx), %rax
  ja .Lenough
+ movq 168(%rdx), %rax
  testb $15, %al
  jne .Lon
  movl (%rax), %r8d
@@ -216,7 +229,9 @@ def assembled(last: int, called: tuple[int, ...], jumped: tuple[int, ...], struc
     text = handler.format(
         HOST=FAULT_HOST, ADDRESS=FAULT_ADDRESS, CODE=FAULT_CODE, SIGNAL=FAULT_SIGNAL, REGISTERS=FAULT_REGISTERS, SAVED=SAVED_STACK
     )
-    text += STEP.format(KICK_SAVED=KICK_SAVED, UNDER_WAY=UNDER_WAY, STEPS=KICK_STEPS) + INTERRUPT.format(KICKED=KICKED, OLD=OLD_HANDLERS, STEPS=KICK_STEPS)
+    text += STEP.format(KICK_SAVED=KICK_SAVED, UNDER_WAY=UNDER_WAY, STEPS=KICK_STEPS) + INTERRUPT.format(
+        KICKED=KICKED, OLD=OLD_HANDLERS, STEPS=KICK_STEPS, PATIENCE=PATIENCE
+    )
     words |= {"SAVED": SAVED_STACK, "HOST_MXCSR": HOST_MXCSR, "MXCSR": MXCSR, "LAST": last, "ANSWER": ANSWER, "KICKED": KICKED, "DISPATCH": jumped[0]}
     text += RUN.format(ENTER=around[0], LEAVE=around[1], **words)
     text += "".join(CALLED.format(reason=reason) for reason in called) + "".join(JUMPED.format(reason=reason) for reason in jumped)
