@@ -5,7 +5,7 @@ export PYTHONPATH := $(CURDIR)/src
 export PYTHONUNBUFFERED := 1
 MAKEFLAGS += --no-print-directory
 
-.PHONY: test run boot agreement wheel docs clean
+.PHONY: test run tour agreement wheel docs clean
 
 test: .venv/ready
 	$(BIN)/ruff check src tests
@@ -13,12 +13,12 @@ test: .venv/ready
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2
 
-run: .venv/ready
-	$(BIN)/python -m tanken tour
-
 # Debian's kernel where its package can be had, else the guest that comes with tanken
-boot: .venv/ready
-	$(BIN)/python -m tanken.cli.debian
+run: .venv/ready
+	@$(BIN)/python -m tanken.cli.debian $(OPTIONS)
+
+tour: .venv/ready
+	$(BIN)/python -m tanken tour
 
 agreement: .venv/ready
 	$(BIN)/python -m tests.oracle.agreement

@@ -6,6 +6,7 @@ Design, "The narrow waists": base addresses, buses and processors are somebody e
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -54,7 +55,7 @@ def table(name: str) -> Registers:
     return read_registers(Path(__file__).parent / "devices" / f"{name}.regs", name)
 
 
-class Device:
+class Device(ABC):
     """Base of all devices. A device gives KEPT, the attributes that are its state: numbers, texts, lists and mappings of them.
 
     `largest` is the widest access in bytes that it knows; a bus splits wider ones.
@@ -65,17 +66,17 @@ class Device:
     largest: ClassVar[int] = 1
     KEPT: ClassVar[tuple[str, ...]] = ()
 
+    @abstractmethod
     def read(self, offset: int, size: int) -> int:
         """What a read of `size` bytes at `offset` gives; it may change the device."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, offset: int, value: int, size: int) -> None:
         """Take a write of `size` bytes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reset(self) -> None:
         """As after power came on."""
-        raise NotImplementedError
 
     def state(self) -> State:
         """All that its behaviour depends on, in the types of JSON."""
@@ -91,7 +92,7 @@ class Device:
             setattr(self, name, copy.deepcopy(state[name]))
         self.restored()
 
-    def restored(self) -> None:
+    def restored(self) -> None:  # noqa: B027  # many devices have nothing to do
         """Called after `restore`: arm timers, drive lines."""
 
     def bank(self) -> str:

@@ -15,6 +15,7 @@ from tanken.base.kinds import Thing
 from tanken.cli.console import telnet_line
 
 if TYPE_CHECKING:
+    from tanken.machine.console import Far
     from tanken.machine.pc import Pc
 
 SETTINGS = ("memory", "cpu", "clock", "initrd", "append", "protocol", "console")
@@ -29,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--cpu", metavar="NAME", help="auto, kvm or own")
     group.add_argument("--clock", metavar="NAME", help="real, or instructions: a run repeats exactly (own processor)")
     group.add_argument("--protocol", metavar="NAME", help="auto, linux (64-bit entry) or pvh")
-    group.add_argument("--console", metavar="WHERE", help="stdio (Ctrl-A x ends the machine, Ctrl-A b presses its power button), tcp:PORT, or telnet:PORT[,users=FILE...]")
+    group.add_argument("--console", metavar="WHERE", help="stdio (Ctrl-A x ends the machine, Ctrl-A p presses its power button), tcp:PORT, or telnet:PORT[,users=FILE...]")
     group.add_argument("--exits", metavar="FILE", help="write every exit, one object a line")
     group.add_argument("--exit-report", action="store_true", help="at the end, exits by device, register and function, with advice (to standard error)")
 
@@ -58,8 +59,8 @@ def asks_for_machine(options: argparse.Namespace, thing: Thing) -> bool:
     return not program and (options.console is not None or any(word.partition("=")[0] in names for word in options.words))
 
 
-def run(options: argparse.Namespace, kernel: str, words: list[str]) -> int:
-    """Boot it; `words` are what stood behind KERNEL."""
+def run(options: argparse.Namespace, kernel: str, words: list[str], far: Far | None = None) -> int:
+    """Boot it; `words` are what stood behind KERNEL; `far` is the far end of the serial line where no option names one."""
     parser = argparse.ArgumentParser(prog="tanken run", add_help=False)
     parser.error = _refuse  # type: ignore[method-assign]
     arguments(parser)
@@ -76,7 +77,10 @@ def run(options: argparse.Namespace, kernel: str, words: list[str]) -> int:
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(getattr(error, "strerror", None) or str(error), where=kernel) from error
     settings |= given
-    far = telnet_line(settings.pop("console")) if str(settings.get("console", "")).startswith("telnet:") else None
+    if str(settings.get("console", "")).startswith("telnet:"):
+        far = telnet_line(settings.pop("console"))
+    elif "console" in settings:
+        far = None
     if options.exits is not None:
         from tanken.machine.report import opened
 

@@ -81,7 +81,8 @@ def _verb(words: list[str]) -> int:
     return status
 
 
-def _guarded(name: str, action: Callable[[list[str]], int], words: list[str]) -> int:
+def guarded(name: str, action: Callable[[list[str]], int], words: list[str]) -> int:
+    """The status of `action`; what it raises becomes a line of the command `name`, and a status."""
     try:
         status = action(words)
         sys.stdout.flush()
@@ -107,12 +108,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(50_000)  # modules and tables are no garbage: looking for some would cost a short command a tenth of its time
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] in VERBS:
-        return _guarded(f"tanken {words[0]}", _verb, words)
+        return guarded(f"tanken {words[0]}", _verb, words)
     if not words or words[0] in ("-h", "--help", "--version"):
         parser(None).parse_args(words)
         parser(None).print_help()
         return 0
-    return _guarded("tanken", _thing, words)
+    return guarded("tanken", _thing, words)
 
 
 if __name__ == "__main__":

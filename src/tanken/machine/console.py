@@ -1,6 +1,6 @@
 """The far end of the serial line on the host: standard input and output, or one TCP connection at a time.
 
-On a terminal the line is raw, and Ctrl-A is the escape: x ends the machine, Ctrl-A or a sends a Ctrl-A, b presses the power button.
+On a terminal the line is raw, and Ctrl-A is the escape: x ends the machine, Ctrl-A or a sends a Ctrl-A, p presses the power button.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import termios
 import threading
 import tty
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -60,7 +62,7 @@ class Far(Protocol):
     def stop(self) -> None: ...
 
 
-class Console:
+class Console(ABC):
     """Base: bytes that came in wait in a queue; `arrived` is called when there are some. A CharDevice for the board."""
 
     def __init__(self) -> None:
@@ -81,13 +83,14 @@ class Console:
             self.has_input = True
             self.arrived()
 
+    @abstractmethod
     def write(self, data: bytes) -> None:
-        raise NotImplementedError
+        """Take what the guest sends."""
 
-    def start(self) -> None:
+    def start(self) -> None:  # noqa: B027  # memory has nothing to do
         """Begin to listen."""
 
-    def stop(self) -> None:
+    def stop(self) -> None:  # noqa: B027
         """Leave the host as it was."""
 
 
@@ -112,7 +115,8 @@ class Stdio(Console):
 
     def __init__(self, source: int = 0, sink: int = 1) -> None:
         super().__init__()
-        self._source, self._sink = source, sink
+        self._source = -1 if source == 0 and sys.stdin is None else source  # closed: what is opened now gets its number
+        self._sink = sink
         self._before: list[Any] | None = None
         self._wake: tuple[int, int] | None = None
         self._thread: threading.Thread | None = None
@@ -121,7 +125,7 @@ class Stdio(Console):
         try:
             os.fstat(self._source)
         except OSError:
-            return  # closed: nobody types
+            return self.typed(b"")  # closed: nobody types
         if os.isatty(self._source):
             self._before = termios.tcgetattr(self._source)
             tty.setraw(self._source)
@@ -142,9 +146,13 @@ class Stdio(Console):
                 data = os.read(self._source, 4096)
             except (OSError, ValueError):
                 return
+            self.typed(keys.feed(data))
             if not data:
                 return
-            self._came(keys.feed(data))
+
+    def typed(self, data: bytes) -> None:
+        """What came on standard input; nothing at its end."""
+        self._came(data)
 
     def write(self, data: bytes) -> None:
         while data:
@@ -165,6 +173,46 @@ class Stdio(Console):
         if self._before is not None:
             termios.tcsetattr(self._source, termios.TCSADRAIN, self._before)
             self._before = None
+
+
+class Prompted(Stdio):
+    """Standard input that is no terminal, for a shell on the line: a line is typed each time that `prompt` ends the output, at its end `farewell`."""
+
+    def __init__(self, prompt: bytes, farewell: bytes) -> None:
+        super().__init__()
+        self._prompt, self._farewell = prompt, farewell
+        self._lines = b""
+        self._tail = b""
+        self._ended = self._prompts = False
+        self._turn = threading.Lock()
+
+    def typed(self, data: bytes) -> None:
+        with self._turn:
+            self._lines += data
+            self._ended |= not data
+            self._next()
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self._tail = (self._tail + data)[-len(self._prompt) :]
+        if self._tail == self._prompt:
+            with self._turn:
+                self._prompts = True
+                self._next()
+
+    def _next(self) -> None:
+        """Type a whole line, what is left at the end, or the farewell."""
+        if not self._prompts:
+            return
+        line, newline, rest = self._lines.partition(b"\n")
+        if newline or (self._ended and line):
+            self._lines = rest
+            self._came(line.rstrip(b"\r") + b"\r")
+        elif self._ended:
+            self._came(self._farewell)
+        else:
+            return
+        self._prompts = False
 
 
 class Tcp(Console):

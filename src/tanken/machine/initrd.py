@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from tanken.base.errors import InputError
@@ -18,9 +19,14 @@ INIT = """#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sys /sys
 /bin/busybox --install -s /bin
-echo "tanken: init runs"
+{before}echo "tanken: init runs"
 {then}
 """
+MODULES = """mount -t devtmpfs dev /dev
+for module in /lib/modules/*; do insmod $module; done
+"""
+BUTTON = "acpid -l /dev/null\n"  # busybox's: reads the button's input device, and runs what stands below /etc/acpi
+OFF = "#!/bin/sh\npoweroff -f\n"
 SHELL = "setsid cttyhack sh; poweroff -f"
 
 
@@ -60,8 +66,11 @@ class Archive:
         return whole + bytes(-len(whole) % 512)
 
 
-def busybox(path: str | Path = "/bin/busybox", then: str = SHELL, packed: bool = True) -> bytes:
-    """An initrd whose init is a shell script of busybox (a static one), which goes on with `then`: by default a shell on the console."""
+def busybox(path: str | Path = "/bin/busybox", then: str = SHELL, packed: bool = True, modules: Mapping[str, bytes] | None = None) -> bytes:
+    """An initrd whose init is a shell script of busybox (a static one), which goes on with `then`: by default a shell on the console.
+
+    `modules` of the kernel are loaded in their order; with "button" and "evdev" the power button turns the machine off.
+    """
     try:
         program = Path(path).read_bytes()
     except OSError as error:
@@ -74,6 +83,17 @@ def busybox(path: str | Path = "/bin/busybox", then: str = SHELL, packed: bool =
     archive.device("dev/ttyS0", 4, 64)
     archive.file("bin/busybox", program, 0o755)
     archive.link("bin/sh", "busybox")
-    archive.file("init", INIT.format(then=then).encode(), 0o755)
+    before = MODULES if modules else ""
+    if modules:
+        archive.folder("lib")
+        archive.folder("lib/modules")
+        for number, (name, data) in enumerate(modules.items()):
+            archive.file(f"lib/modules/{number}-{name}.ko", data)
+        if {"button", "evdev"} <= set(modules):
+            before += BUTTON
+            for name in ("etc", "etc/acpi", "etc/acpi/PWRF"):
+                archive.folder(name)
+            archive.file("etc/acpi/PWRF/00000080", OFF.encode(), 0o755)
+    archive.file("init", INIT.format(before=before, then=then).encode(), 0o755)
     data = archive.bytes()
     return gzip.compress(data, 6, mtime=0) if packed else data

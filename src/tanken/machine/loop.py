@@ -68,7 +68,7 @@ class Loop:
         self._ending: Ended | None = None
         self.lapic.send_nmi = self.vcpu.inject_nmi
         self.console.arrived = self.wake
-        self.console.commands |= {"x": self.stop, "b": self.press_power_button}
+        self.console.commands |= {"x": self.stop, "p": self.power_button}
         self._actions: dict[type, Callable[[Any], None]] = {
             E.PortIo: self._port, E.Mmio: self._mmio, E.MsrRead: self._read_msr, E.MsrWrite: self._write_msr, Halt: self._halt,
             E.InterruptWindow: self._nothing, E.Kicked: self._nothing, Budget: self._nothing, E.DebugStop: self._nothing,
@@ -89,7 +89,8 @@ class Loop:
         self._ending = Ended("stopped")
         self.wake()
 
-    def press_power_button(self) -> None:
+    def power_button(self) -> None:
+        """Press it: ACPI tells the guest, which may turn itself off."""
         self._pressed = True
         self.wake()
 

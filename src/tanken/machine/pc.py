@@ -89,7 +89,7 @@ class Pc(Loop):
         base = int(time.time()) if wanted.clock == "real" else FIXED_TIME
         self.pvclock = self.devices["pvclock"] = PvClock(self.clock, self.memory, base)
         self._place("pic", self.pic, (0x20, 2, 0), (0xA0, 2, 2), (0x4D0, 2, 4))
-        self._place("acpi_pm", self.pm, (PM, 13, 0))
+        self._place("acpi_pm", self.pm, (PM, 18, 0))
         if wanted.pit:
             self._place("pit", Pit(self.clock, self._isa[0]), (0x40, 4, 0), (0x61, 1, 4))
         if wanted.rtc:

@@ -28,6 +28,9 @@ class Recorder(Device):
     def write(self, offset: int, value: int, size: int) -> None:
         self.seen.append(("w", offset, value, size))
 
+    def reset(self) -> None:
+        self.seen.clear()
+
 
 def test_a_wide_access_to_a_narrow_device_is_split() -> None:
     bus, narrow, wide = Bus("pio", 16), Recorder(1), Recorder(4)

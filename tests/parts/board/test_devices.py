@@ -18,7 +18,7 @@ from tanken.board.device import register_name
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "devices.txt"
 NAMES = ("uart", "pic", "pit", "rtc", "i8042", "lapic", "ioapic", "acpi_pm")
-EXTENT = {"uart": 8, "pic": 6, "pit": 5, "rtc": 2, "i8042": 2, "lapic": 0x400, "ioapic": 0x20, "acpi_pm": 13}
+EXTENT = {"uart": 8, "pic": 6, "pit": 5, "rtc": 2, "i8042": 2, "lapic": 0x400, "ioapic": 0x20, "acpi_pm": 18}
 
 
 def cases() -> Iterator[tuple[str, str, list[tuple[int, list[str]]]]]:

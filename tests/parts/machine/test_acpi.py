@@ -57,7 +57,8 @@ def test_the_dsdt_says_what_there_is(tmp_path: Path) -> None:
     (tmp_path / "DSDT.dat").write_bytes(build(FULL, 0xE0000)[1]["DSDT"])
     subprocess.run(["iasl", "-d", "DSDT.dat"], cwd=tmp_path, check=True, capture_output=True)
     text = (tmp_path / "DSDT.dsl").read_text()
-    for wanted in ("Device (COM1)", 'EisaId ("PNP0501")', "0x03F8,             // Range Minimum", "{4}", "Name (_S5, Package (0x04)", 'EisaId ("PNP0303")'):
+    for wanted in ("Device (COM1)", 'EisaId ("PNP0501")', "0x03F8,             // Range Minimum", "{4}", "Name (_S5, Package (0x04)",
+                   "Device (PWRB)", "Method (_E00, 0, NotSerialized)", "Notify (\\_SB.PWRB, 0x80)", 'EisaId ("PNP0303")'):
         assert wanted in text, text
 
 

@@ -1,41 +1,70 @@
-"""Debian's unmodified cloud kernel on our own processor: to a busybox shell, to its devices, and off; with TANKEN_BOOT=1, for it takes minutes.
+"""Debian's unmodified cloud kernel on our own processor: to a busybox shell, to its devices, and off, by its power button too; with TANKEN_BOOT=1, for it takes minutes.
 
 The kernel is downloaded with apt-get.
 """
 
 import os
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.parts.machine.test_pc import Typist
 
 from tanken.base.errors import TankenError
 from tanken.cli import debian
-from tanken.machine.initrd import busybox
+from tanken.machine.console import Memory
+from tanken.machine.initrd import SHELL, busybox
 from tanken.machine.pc import Pc
 
+boots = pytest.mark.skipif("TANKEN_BOOT" not in os.environ, reason="a boot takes minutes: TANKEN_BOOT=1 runs it")
+PROMPT = b"/ # \x1b[6n"
 
-@pytest.mark.skipif("TANKEN_BOOT" not in os.environ, reason="a boot takes minutes: TANKEN_BOOT=1 runs it")
-@pytest.mark.parametrize("protocol", ["linux", "pvh"])
-def test_debian_boots_to_a_shell_and_turns_itself_off(protocol: str, tmp_path: pytest.TempPathFactory) -> None:
+
+def image_and_initrd(folder: Path, then: str = SHELL, with_modules: bool = False) -> dict[str, Any]:
     try:
         image = debian.kernel()
-        (tmp_path / "initrd").write_bytes(busybox())  # type: ignore[operator]  # a path
+        (folder / "initrd").write_bytes(busybox(then=then, modules=debian.modules(image) if with_modules else None))
     except TankenError as error:
         pytest.skip(str(error))
+    return {"kernel": str(image), "initrd": str(folder / "initrd"), "append": debian.APPEND, "cpu": "own"}
 
-    class Shell(Typist):
-        def write(self, data: bytes) -> None:
-            super(Typist, self).write(data)
-            if self.output.endswith(b"/ # \x1b[6n") and self._lines:
-                self.type(self._lines.pop(0).encode() + b"\r")
 
+class Shell(Memory):
+    """Does the next thing when the shell prompts: types a line, or calls what is there."""
+
+    def __init__(self, *doings: str | Callable[[], None]) -> None:
+        super().__init__()
+        self.doings = list(doings)
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if self.output.endswith(PROMPT) and self.doings:
+            doing = self.doings.pop(0)
+            if isinstance(doing, str):
+                self.type(doing.encode() + b"\r")
+            else:
+                doing()
+
+
+@boots
+@pytest.mark.parametrize("protocol", ["linux", "pvh"])
+def test_debian_boots_to_a_shell_and_turns_itself_off(protocol: str, tmp_path: Path) -> None:
     far = Shell("uname -a", "cat /proc/interrupts", "sleep 1; echo slept", "poweroff -f")
-    ended = Pc(far=far, kernel=str(image), initrd=str(tmp_path / "initrd"), append=debian.APPEND, cpu="own", protocol=protocol).run()
+    ended = Pc(far=far, protocol=protocol, **image_and_initrd(tmp_path)).run()
     text = far.output.decode(errors="replace")
     assert ended.reason == "power-off", text[-2000:]
     assert re.search(r"Linux .*6\.\d+.*x86_64 GNU/Linux", text) and "slept" in text
     assert re.search(r"4: +\d+ +IO-APIC +4-edge +ttyS0", text) and "kvm-clock" in text
+
+
+@boots
+def test_the_power_button_is_a_device_that_debian_hears(tmp_path: Path) -> None:
+    far = Shell("cat /sys/bus/acpi/devices/PNP0C0C:00/path")
+    machine = Pc(far=far, **image_and_initrd(tmp_path, with_modules=True))
+    far.doings.append(machine.power_button)
+    ended, text = machine.run(), far.output.decode(errors="replace")
+    assert ended.reason == "power-off" and "Power Button [PWRB]" in text and "\\_SB_.PWRB" in text, text[-2000:]
 
 
 @pytest.mark.skipif("TANKEN_BOOT" not in os.environ, reason="unpacking a kernel takes seconds: TANKEN_BOOT=1 runs it")

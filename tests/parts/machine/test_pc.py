@@ -162,9 +162,9 @@ def test_ctrl_a_x_and_the_power_button() -> None:
     machine = Pc(far=far, cpu="own", clock="instructions")
     far.wrote = lambda data: machine.stop() if far.output.endswith(b"> ") else None
     assert machine.run().reason == "stopped"
-    machine.press_power_button()
+    machine.power_button()
     machine.step()
-    assert machine.pm.read(0, 2) == 0x100
+    assert machine.pm.read(16, 1) == 1
 
 
 @pytest.mark.skipif(shutil.which("as") is None, reason="binutils are not installed: apt-get install binutils")

@@ -69,6 +69,10 @@ def method(path: str, arguments: int, *terms: bytes) -> bytes:
     return _sized(b"\x14", name_string(path) + bytes((arguments,)) + b"".join(terms))
 
 
+def notify(path: str, value: int) -> bytes:
+    return b"\x86" + name_string(path) + integer(value)
+
+
 def returned(value: bytes) -> bytes:
     return b"\xa4" + value
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tanken.board.devices.acpi_pm import RESET_VALUE, SOFT_OFF
+from tanken.board.devices.acpi_pm import GPE, GPE_BUTTON, RESET_VALUE, SOFT_OFF
 from tanken.board.devices.rtc import CENTURY
 from tanken.machine.acpi import aml
 from tanken.notation.layout import parse_layout
@@ -19,7 +19,9 @@ LAYOUTS = parse_layout((Path(__file__).parent / "acpi.layout").read_text(), "acp
 HEADER = LAYOUTS["header"].size
 OEM, PROGRAM = b"TANKEN", b"TANKENPC"
 SYSTEM_IO = 1
-WBINVD, PROC_C1, SLEEP_BUTTON_NOT_FIXED, RTC_NOT_FIXED, TMR_VAL_EXT, RESET_REG_SUP = 1 << 0, 1 << 2, 1 << 5, 1 << 6, 1 << 8, 1 << 10
+WBINVD, PROC_C1, RTC_NOT_FIXED, TMR_VAL_EXT, RESET_REG_SUP = 1 << 0, 1 << 2, 1 << 6, 1 << 8, 1 << 10
+POWER_BUTTON_NOT_FIXED, SLEEP_BUTTON_NOT_FIXED = 1 << 4, 1 << 5
+PRESSED = 0x80  # the notification of a button (5.6.6, table 5.166)
 LEGACY_DEVICES, HAS_8042, NO_VGA, NO_ASPM, NO_CMOS_RTC = 1 << 0, 1 << 1, 1 << 2, 1 << 4, 1 << 5
 PCAT_COMPAT = 1
 EDGE_HIGH, LEVEL_HIGH = 0b0101, 0b1101  # MPS INTI flags, table 5.28
@@ -61,7 +63,7 @@ def _gas(address: int, width: int) -> bytes:
 
 
 def dsdt(hardware: Hardware) -> bytes:
-    r"""The devices of the board that cannot be found otherwise, and what S5 is; the power button is a fixed one."""
+    r"""The devices of the board that cannot be found otherwise, the power button with its event, and what S5 is."""
     devices = []
     for number, (port, interrupt) in enumerate(hardware.serial, 1):
         crs = aml.name("_CRS", aml.resources(aml.io(port, 8), aml.irq(interrupt)))
@@ -74,12 +76,14 @@ def dsdt(hardware: Hardware) -> bytes:
         devices.append(aml.device("KBD0", aml.name("_HID", aml.eisa_id("PNP0303")), aml.name("_STA", aml.integer(15)), crs))
     if hardware.has_pit:
         devices.append(aml.device("TMR0", aml.name("_HID", aml.eisa_id("PNP0100")), aml.name("_CRS", aml.resources(aml.io(0x40, 4), aml.irq(0)))))
-    reserved = aml.name("_CRS", aml.resources(aml.io(hardware.pm, 16), aml.memory32(hardware.ioapic, 0x1000), aml.memory32(hardware.lapic, 0x1000)))
+    reserved = aml.name("_CRS", aml.resources(aml.io(hardware.pm, 32), aml.memory32(hardware.ioapic, 0x1000), aml.memory32(hardware.lapic, 0x1000)))
     devices.append(aml.device("MBRD", aml.name("_HID", aml.eisa_id("PNP0C02")), aml.name("_UID", aml.integer(1)), reserved))
     for number in range(hardware.processors):
         devices.append(aml.device(f"CPU{number:X}", aml.name("_HID", aml.string("ACPI0007")), aml.name("_UID", aml.integer(number))))
+    devices.append(aml.device("PWRB", aml.name("_HID", aml.eisa_id("PNP0C0C"))))
+    event = aml.scope("_GPE", aml.method(f"_E{GPE_BUTTON:02X}", 0, aml.notify("\\_SB.PWRB", PRESSED)))
     s5 = aml.name("_S5", aml.package(aml.integer(SOFT_OFF), aml.integer(SOFT_OFF), aml.ZERO, aml.ZERO))
-    return table(b"DSDT", 2, aml.scope("_SB_", *devices, *hardware.devices) + s5)
+    return table(b"DSDT", 2, aml.scope("_SB_", *devices, *hardware.devices) + event + s5)
 
 
 def fadt(hardware: Hardware, dsdt_at: int, facs_at: int) -> bytes:
@@ -87,8 +91,9 @@ def fadt(hardware: Hardware, dsdt_at: int, facs_at: int) -> bytes:
     arch = (LEGACY_DEVICES | (HAS_8042 if hardware.has_8042 else 0) | NO_VGA | NO_ASPM | (0 if hardware.has_rtc else NO_CMOS_RTC))
     values: Mapping[str, Any] = {
         "firmware_ctrl": facs_at, "dsdt": dsdt_at, "sci_int": hardware.sci, "pm1a_evt": pm, "pm1a_cnt": pm + 4, "pm_tmr": pm + 8, "pm1_evt_len": 4,
-        "pm1_cnt_len": 2, "pm_tmr_len": 4, "p_lvl2_lat": 0xFFF, "p_lvl3_lat": 0xFFF, "century": CENTURY if hardware.has_rtc else 0, "boot_arch": arch,
-        "flags": WBINVD | PROC_C1 | SLEEP_BUTTON_NOT_FIXED | RTC_NOT_FIXED | TMR_VAL_EXT | RESET_REG_SUP, "reset_reg": _gas(pm + 12, 8),
+        "pm1_cnt_len": 2, "pm_tmr_len": 4, "gpe0": pm + GPE, "gpe0_len": 2,
+        "x_gpe0": _gas(pm + GPE, 16), "p_lvl2_lat": 0xFFF, "p_lvl3_lat": 0xFFF, "century": CENTURY if hardware.has_rtc else 0, "boot_arch": arch,
+        "flags": WBINVD | PROC_C1 | POWER_BUTTON_NOT_FIXED | SLEEP_BUTTON_NOT_FIXED | RTC_NOT_FIXED | TMR_VAL_EXT | RESET_REG_SUP, "reset_reg": _gas(pm + 12, 8),
         "reset_value": RESET_VALUE, "minor": 5, "x_dsdt": dsdt_at, "x_pm1a_evt": _gas(pm, 32), "x_pm1a_cnt": _gas(pm + 4, 16), "x_pm_tmr": _gas(pm + 8, 32),
         "hypervisor": PROGRAM,
     }  # fmt: skip
