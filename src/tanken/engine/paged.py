@@ -1,18 +1,20 @@
 """Memory by linear address over physical memory: a TLB in Python, filled by the instruction set's own walk.
 
-One table a context (privilege level 3 or above, and what else rights depend on) and kind of access: a hit is allowed, whatever it is. An entry may
-be forgotten at any time; it must be when the instruction set says so.
+One table for each address space, context (privilege level 3 or above, and what else rights depend on) and kind of access: a hit is allowed,
+whatever it is. An entry may be forgotten at any time; it must be when the instruction set says so, and else is kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from tanken.engine.memory import OFFSET, PAGE, SHIFT
 from tanken.engine.physical import PhysicalMemory
-from tanken.isa.architecture import Exited, Outside
+from tanken.isa.architecture import Exited, Faulted, Outside
 
-Entry = tuple[memoryview, int, int]  # bytes of the region, where in them the page begins, the physical page's number
+# Bytes of the region, where in them the page begins, the physical page's number, the bits of an address inside the page as it is mapped, global.
+Entry = tuple[memoryview, int, int, int, bool]
 ENDLESS = 1 << 62
 
 
@@ -29,9 +31,11 @@ class Paging(Protocol):
 
     def control(self) -> Any: ...
 
-    def translate(self, words: Any, limit: int, linear: int, access: int, how: int, size: int) -> int: ...
+    def space(self) -> int: ...
 
-    def watched(self, linear: int, size: int, write: bool) -> int: ...
+    def look_up(self, words: Any, limit: int, linear: int, access: int, how: int, size: int) -> tuple[int, int, bool]: ...
+
+    def observed(self, linear: int, size: int, access: int) -> int: ...
 
 
 class PagedMemory:
@@ -39,40 +43,58 @@ class PagedMemory:
 
     def __init__(self, physical: PhysicalMemory, paging: Paging) -> None:
         self.physical, self.paging = physical, paging
-        self._tables: dict[int, dict[int, Entry]] = {}
+        self._tables: dict[tuple[int, int], dict[int, Entry]] = {}  # by address space and kind
+        self._widest = SHIFT  # bits of the largest page that is known
         self.hit = 0
         self.watching = False
         self.flushes = 0
-        self.on_flush: list[Any] = []
+        self.on_flush: list[Callable[[int | None, int | None, bool], None]] = []
         self.changed()
 
     # -- what changes the meaning of addresses
 
     def changed(self) -> None:
-        """Privilege, mode or a flag that rights depend on may have changed."""
+        """Privilege, mode, address space or a flag that rights depend on may have changed."""
         paging = self.paging
-        context = self.context = paging.context()
+        context, space = paging.context(), paging.space()
+        self.context, self.space = context, space
         self._access, self.how = paging.access(context), paging.control().how
-        tables = self._tables
-        self._readable = tables.setdefault(context * 4, {})
-        self._writable = tables.setdefault(context * 4 + 1, {})
-        self._fetchable = tables.setdefault(context * 4 + 2, {})
+        self._readable = self._table(context * 4)
+        self._writable = self._table(context * 4 + 1)
+        self._fetchable = self._table(context * 4 + 2)
 
     def flush(self) -> None:
         """Forget all translations."""
         self.flushes += 1
-        for table in self._tables.values():
-            table.clear()
+        self._tables.clear()
+        self._widest = SHIFT
         self.changed()
-        for call in self.on_flush:
-            call(None)
+        self._tell(None, None, True)
 
-    def flush_page(self, linear: int) -> None:
-        """Forget those of a page, which may be a large one."""
-        for table in self._tables.values():
-            table.clear()
+    def flush_space(self, space: int | None) -> None:
+        """Forget the translations of one address space, or with None of all, that are not global."""
+        for (which, _), table in self._tables.items():
+            if space is None or which == space:
+                for page in [page for page, entry in table.items() if not entry[4]]:
+                    del table[page]
+        self._tell(None, space, False)
+
+    def flush_page(self, linear: int, space: int | None = None, and_global: bool = True) -> None:
+        """Forget the translations of a page, whatever its size, in one address space (None: the one in use), and the global ones of it."""
+        page, space = linear >> SHIFT, self.space if space is None else space
+        for (which, _), table in self._tables.items():
+            if self._widest == SHIFT:
+                found = [page] if page in table else []
+            else:
+                found = [other for other, entry in table.items() if (other ^ page) >> entry[3] - SHIFT == 0]
+            for other in found:
+                if and_global if table[other][4] else which == space:
+                    del table[other]
+        self._tell(linear, space, and_global)
+
+    def _tell(self, linear: int | None, space: int | None, and_global: bool) -> None:
         for call in self.on_flush:
-            call(linear)
+            call(linear, space, and_global)
 
     # -- a program's accesses
 
@@ -107,34 +129,42 @@ class PagedMemory:
     # -- accesses of other kinds
 
     def load_as(self, linear: int, size: int, access: int) -> int:
-        return self._load(linear, size, access, self._table(access))
+        return self._load(linear, size, access, self._kind(access))
 
     def store_as(self, linear: int, size: int, value: int, access: int) -> None:
-        self._store(linear, size, value, access, self._table(access))
+        self._store(linear, size, value, access, self._kind(access))
 
     def probe(self, linear: int, size: int, access: int) -> None:
         """The faults that an access would meet."""
-        self._pieces(linear, size, access, self._table(access))
+        self._pieces(linear, size, access, self._kind(access))
 
-    def _table(self, access: int) -> dict[int, Entry]:
-        return self._tables.setdefault(access | 1 << 16, {})
+    def _kind(self, access: int) -> dict[int, Entry]:
+        return self._table(access | 1 << 16)
+
+    def _table(self, kind: int) -> dict[int, Entry]:
+        return self._tables.setdefault((self.space, kind), {})
 
     # -- the slow way
 
     def _fill(self, linear: int, size: int, access: int, table: dict[int, Entry]) -> Entry:
         paging = self.paging
-        physical = paging.translate(self.physical, ENDLESS, linear, access, self.how, size)
+        try:
+            physical, bits, is_global = paging.look_up(self.physical, ENDLESS, linear, access, self.how, size)
+        except Faulted:
+            self.flush_page(linear)  # SDM volume 3, 4.10.4.1: so that trying again looks again
+            raise
         found = self.physical.page(physical >> SHIFT)
         if found is None or (access & paging.WRITE and not found[2]):
             kind = "w" if access & paging.WRITE else "x" if access & paging.FETCH else "r"
             raise Exited(Outside(physical, linear, size, kind))
-        entry = table[linear >> SHIFT] = found[0], found[1], physical >> SHIFT
+        entry = table[linear >> SHIFT] = found[0], found[1], physical >> SHIFT, bits, is_global
+        if table is self._writable:
+            self._readable[linear >> SHIFT] = entry
+        self._widest = max(self._widest, bits)
         return entry
 
     def _pieces(self, linear: int, size: int, access: int, table: dict[int, Entry]) -> list[tuple[Entry, int, int]]:
         """(page, offset, count) of each page that an access touches; all are looked up before any is used."""
-        if self.watching:
-            self.hit |= self.paging.watched(linear, size, bool(access & self.paging.WRITE))
         found, done = [], 0
         while done < size:
             at = linear + done & (1 << 64) - 1
@@ -143,6 +173,8 @@ class PagedMemory:
             entry = table.get(at >> SHIFT)
             found.append((entry if entry is not None else self._fill(at, size - done if done else size, access, table), offset, count))
             done += count
+        if self.watching:
+            self.hit |= self.paging.observed(linear, size, access)
         return found
 
     def _load(self, linear: int, size: int, access: int, table: dict[int, Entry]) -> int:

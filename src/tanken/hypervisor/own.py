@@ -29,6 +29,7 @@ from tanken.hypervisor.view import physical_of
 from tanken.isa.architecture import Budget, Fault, Halt, Outside
 from tanken.isa.x86.system import state as S
 from tanken.isa.x86.system.core import NMI, Core, MsrAccess, PortAccess, Shutdown, WindowOpen
+from tanken.isa.x86.system.debug import ended
 from tanken.isa.x86.system.events import interrupt
 from tanken.isa.x86.system.ports import complete
 from tanken.isa.x86.system.processor import SystemProcessor
@@ -164,6 +165,7 @@ class OwnVcpu:
             self.raw = E.IoInstruction(exit.port, exit.size, not exit.is_in, exit.string, exit.repeated, self._count(exit))
             if not exit.is_in and self.zones.take(E.PortIo(exit.port, exit.size, True, exit.value)):
                 complete(self.state, self.core.memory, exit, 0)
+                ended(self.state)
                 self.engine.executed += 1
                 return self._full()
             self._port = exit
@@ -253,6 +255,7 @@ class OwnVcpu:
         if self._port is not None:
             access, self._port = self._port, None
             complete(self.state, self.core.memory, access, value or 0)
+            ended(self.state)
             self.engine.executed += 1
         elif self._msr is not None:
             asked, self._msr = self._msr, None
@@ -262,6 +265,7 @@ class OwnVcpu:
             if asked.value is None:
                 self.state.regs[0], self.state.regs[2] = value & 0xFFFF_FFFF, value >> 32
             self.state.rip = asked.following
+            ended(self.state)
         return None
 
     def _deliver(self) -> E.FinalExit | None:
@@ -311,7 +315,7 @@ class OwnVcpu:
         """IF is set, and the instruction behind STI or MOV SS has run."""
         state = self.state
         waits = self._emulation is not None or self._vector is not None
-        return bool(state.system_flags & S.IF) and state.shadow != state.rip and not waits
+        return bool(state.system_flags & S.IF) and state.shadow != state.rip and not waits and not state.pending
 
     def inject(self, vector: int) -> None:
         self._vector = vector

@@ -6,6 +6,7 @@ compared with it; KVM's are those that its instruction emulator (PVM, without VM
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from itertools import zip_longest
@@ -20,6 +21,12 @@ ON_KVM = ("control64", "faults64", "real16")
 def is_for(name: str, oracle: str) -> bool:
     """Whether the oracle is asked about a guest."""
     return name in ON_KVM if oracle == "kvm" else "looks away" not in (run.HERE / f"{name}.S").read_text().splitlines()[0]
+
+
+def cpu(name: str) -> str:
+    """QEMU's processor for a guest: what its first line says, or all that TCG has."""
+    found = re.search(r"\(QEMU: ([^)]*)\)", (run.HERE / f"{name}.S").read_text().splitlines()[0])
+    return found[1] if found else "max"
 
 
 def expected(name: str, oracle: str = "") -> list[str]:
@@ -39,7 +46,7 @@ def main(names: list[str]) -> int:
             lines = own = run.on_reference(code).splitlines()
             for who in ("qemu", "kvm"):
                 if is_for(name, who):
-                    said = (run.on_kvm(code) if who == "kvm" else run.on_qemu(code, Path(folder))).splitlines()
+                    said = (run.on_kvm(code) if who == "kvm" else run.on_qemu(code, Path(folder), cpu(name))).splitlines()
                     lines = [line if a == b else f"{line} | {who}: {b}" for line, a, b in zip_longest(lines, own, said, fillvalue="")]
         (VECTORS / f"guest-{name}.txt").write_text("\n".join(lines) + "\n")
     return 0

@@ -175,6 +175,7 @@ def drive(engine: Any, core: Any, budget: int) -> str:
     """Answer the guest's exits until it ends."""
     from tanken.isa.architecture import Budget, Halt
     from tanken.isa.x86.system.core import MsrAccess, PortAccess, Shutdown
+    from tanken.isa.x86.system.debug import ended
     from tanken.isa.x86.system.ports import complete
 
     text: list[str] = []
@@ -186,6 +187,7 @@ def drive(engine: Any, core: Any, budget: int) -> str:
             if exit.port == END_PORT:
                 break
             complete(core.state, core.memory, exit, 0xFFFF_FFFF)
+            ended(core.state)
         elif isinstance(exit, MsrAccess):
             from tanken.isa.architecture import Fault
 

@@ -87,14 +87,21 @@ cross:
  movl ${DISPATCH}, 152(%r12)
  movq %r14, 144(%r12)
  retq
+
+ .globl crossed
+crossed:
+ movq %rax, 136(%r12)
+ movl ${CROSSED}, 152(%r12)
+ movq %r14, 144(%r12)
+ retq
 """
 
 
 def assembled(N: Any, around: tuple[str, str]) -> dict[str, Code]:
-    """`run(state, code, budget)`, `cross` (the way to the address in rax), `handler`, and `stubN` for each reason N."""
+    """`run(state, code, budget)`, `cross` (the way to the address in rax), `crossed` (the same, from an instruction by itself), `handler`, and `stubN` for each reason N."""
     words = {f"A{n}": ANSWER_ARGUMENTS + 8 * n for n in range(7)}
     text = RUN.format(SAVED=SAVED_STACK, HOST_MXCSR=HOST_MXCSR, MXCSR=MXCSR, LAST=N.LAST_NATIVE, MISS=N.MISS_READ, ANSWER=ANSWER, CONTEXT=N.CONTEXT_AT,
-                      SLOTS=N.JUMP_CACHE - 1, DISPATCH=N.DISPATCH, ENTER=around[0], LEAVE=around[1], **words)  # fmt: skip
+                      SLOTS=N.JUMP_CACHE - 1, DISPATCH=N.DISPATCH, CROSSED=N.CROSSED, ENTER=around[0], LEAVE=around[1], **words)  # fmt: skip
     text += HANDLER.format(
         HOST=FAULT_HOST, ADDRESS=FAULT_ADDRESS, CODE=FAULT_CODE, SIGNAL=FAULT_SIGNAL, REGISTERS=FAULT_REGISTERS, SAVED=SAVED_STACK
     )

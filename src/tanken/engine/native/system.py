@@ -1,6 +1,6 @@
 """The native engine for a whole processor: copies of stencils whose accesses go through a TLB; the slow engine does what they cannot.
 
-As `engine.native.engine`, the state is exact at every way out. Native code runs where the instruction set says so (64-bit mode with paging on);
+As `engine.native.engine`, the state is exact at every way out. Native code runs where the instruction set says so (64-bit mode, flat 32-bit code);
 everything else, and each fault, is an instruction of the slow engine. Time is counted in instructions.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 from tanken.engine.memory import SHIFT
@@ -28,7 +29,8 @@ BLOB = 32 << 20
 class SystemStore(Store):
     """What is kept for whole processors."""
 
-    signatures = {"answer": "iIIIBBBII", "look_up": "iIi", "forget": "iIBi", "guard": "iIIi", "enter_key": "iIiiii"}
+    signatures = {"answer": "iIIIBBBII", "look_up": "iIi", "forget": "iIBi", "guard": "iIIi", "enter_key": "iIiiii", "drop_page": "iIIiii", "drop_space": "iIIi",
+                  "let_go": "iII"}  # fmt: skip
     kind = "system-"
 
     def assembled(self) -> dict[str, Code]:
@@ -73,7 +75,8 @@ class SystemNative:
     slice = 20_000_000
 
     def __init__(self, core: Any, isa: Any, target: Any, store: SystemStore) -> None:
-        self.core, self.isa, self.target, self.store = core, isa, target, store
+        self.core, self.isa, self.target, self.store = core, isa, copy(target), store  # the width of code is this engine's
+        target = self.target
         self.state, self.memory = core.state, core.memory
         self.interpreter = SystemInterpreter(core, isa)
         self.N = N = target.tables
@@ -95,7 +98,7 @@ class SystemNative:
         self.area = H.DoubleArea(AREA)
         self._mapped = ((self._tab_at, N.END * 8), (self._blob_at, BLOB), (self._contexts_at, self._contexts_size), (self.area.write_at, AREA), (self.area.run_at, AREA))
         store.load(self.tab, self.blob)
-        functions = store.functions
+        functions = self.functions = store.functions
         self._look_up, self._forget_code = functions["look_up"], functions["forget"]
         tab = ctypes.c_void_p(self._tab_at)
         self.maker = Maker(target, self.tab, self.blob, self.block, lambda k0, k1, k2, n: functions["enter_key"](tab, k0, k1, k2, n))
@@ -110,10 +113,10 @@ class SystemNative:
             physical.stale(page)
         physical.code_pages = CodeMap(self.tab, N.CODE_MAP, N.MOST_PAGES, lambda page: functions["guard"](tab, None, page))
         physical.on_code_write.append(self._page_written)
-        self._used = set(range(N.CONTEXT_COUNT))
+        self._spaces: dict[int, int] = {}  # address spaces by tag, the one that was used last at the end, and the contexts that they have
         self.memory.on_flush.append(self._flushed)
         self._units = target.units(self.state)
-        self._flushed(None)
+        ctypes.memset(self._contexts_at, 0xFF, self._contexts_size)
 
     def __del__(self) -> None:
         for at, size in getattr(self, "_mapped", ()):
@@ -154,7 +157,7 @@ class SystemNative:
         self._handler = base + places["handler"]
         self._first = at
         tab[N.AREA_AT], tab[N.AREA_HOST], tab[N.AREA_SIZE] = at, base, AREA
-        tab[N.CROSS], tab[N.TABLE_HOST], tab[N.CONTEXTS] = places["cross"], self._tab_at, self._contexts_at
+        tab[N.CROSS], tab[N.CROSSED_AT], tab[N.TABLE_HOST], tab[N.CONTEXTS] = places["cross"], places["crossed"], self._tab_at, self._contexts_at
         regions = [region for region in self.memory.physical.regions if region.host]
         first = next((region for region in regions if region.base == 0), None)
         tab[N.RAM_LIMIT], tab[N.SLOT_COUNT] = first.end if first else 0, len(regions)
@@ -164,11 +167,39 @@ class SystemNative:
         words = (self.store.address("answer"), self._tab_at, self.store.decoder_at, 0, self.area.write_at, self._blob_at, 0, first.host if first else 0)
         struct.pack_into("<8Q", self.block, ANSWER, *words)
 
-    def _flushed(self, linear: int | None) -> None:
-        """Translations were forgotten: the TLBs and jump caches of the contexts that were in use since."""
-        for context in self._used:
-            ctypes.memset(self._contexts_at + context * self.N.STRIDE, 0xFF, self.N.STRIDE)
-        self._used.clear()
+    def _flushed(self, linear: int | None, space: int | None, and_global: bool) -> None:
+        """Translations were forgotten: of a page or of all, in one address space or in all, the global ones with them or not."""
+        if linear is not None:
+            top = linear - (1 << 64) if linear >> 63 else linear
+            self.functions["drop_page"](self._tab_at, None, top, self._spaces.get(space, -1) if space is not None else -1, int(and_global))
+        elif and_global:
+            for number in self._spaces.values():
+                self._empty(number)
+        else:
+            for tag, number in self._spaces.items():
+                if space is None or tag == space:
+                    for context in range(6 * number, 6 * number + 6):
+                        self.functions["drop_space"](self._tab_at, None, context)
+
+    def _empty(self, number: int) -> None:
+        """Forget what the contexts of an address space hold."""
+        N = self.N
+        for context in range(6 * number, 6 * number + 6):
+            info = N.INFO + context * N.INFO_FIELDS
+            if self.tab[info + N.IN_USE]:
+                ctypes.memset(self._contexts_at + context * N.STRIDE, 0xFF, N.STRIDE)
+                ctypes.memset(self._tab_at + 8 * info, 0, 8 * N.INFO_FIELDS)
+
+    def _space(self, tag: int) -> int:
+        """The number of an address space, which takes the place of the one that was not used for longest."""
+        number = self._spaces.pop(tag, None)
+        if number is None:
+            number = len(self._spaces)
+            if number == self.N.SPACES:
+                number = self._spaces.pop(next(iter(self._spaces)))
+                self._empty(number)
+        self._spaces[tag] = number
+        return number
 
     def _page_written(self, page: int) -> None:
         if page < self.N.MOST_PAGES:
@@ -181,7 +212,7 @@ class SystemNative:
         tab[N.SITE_COUNT] = tab[N.BLOCK_COUNT] = 0
         ctypes.memset(self._tab_at + 8 * N.BLOCKS, 0, 32 * N.BLOCK_SLOTS)
         ctypes.memset(self._tab_at + 8 * N.PAGE_HEAD, 0, 8 * N.MOST_PAGES)
-        self._flushed(None)
+        self._flushed(None, None, True)
 
     # -- running
 
@@ -211,17 +242,20 @@ class SystemNative:
         if not self.target.can_run(self.state) or self.isa.careful:
             return False
         state, tab, N = self.state, self.tab, self.N
+        tag = self.target.tag(state)
         units = self.target.units(state)
         if units != self._units:
             self._units = units
             self.flush_code()
-        now = self.memory.context
+        now, narrow = self.memory.context, int(tag != 0)
+        place = 6 * self._space(self.memory.space) + 3 * narrow + now
+        tab[N.TAG], tab[N.NARROW], tab[N.PLACE], tab[N.INFO + place * N.INFO_FIELDS] = tag, narrow, place, 1
+        self.target.width_of_code(32 if narrow else 64)
         tab[N.HOW], tab[N.ROOT], tab[N.KEY_RIGHTS], tab[N.NOW] = self.memory.how, state.cr3, state.pkru, now
         tab[N.OFF] = units
-        self._used.add(now)
         tab[N.CANONICAL] = self.target.canonical_bits(state)
         self.target.push(state, self.block)
-        struct.pack_into("<Q", self.block, N.CONTEXT_AT, self._contexts_at + now * N.STRIDE)
+        struct.pack_into("<Q", self.block, N.CONTEXT_AT, self._contexts_at + place * N.STRIDE)
         return True
 
     def _native(self, end: int) -> tuple[Any, bool]:
@@ -230,6 +264,8 @@ class SystemNative:
         left = end - self.executed
         struct.pack_into("<Q", self.block, N.END_AT, end + self.bias & (1 << 64) - 1)
         reason = self._run(self._block_at, self._resume, left)
+        if self.tab[N.ALONE]:
+            self.functions["let_go"](self._tab_at, None)
         rest = before = struct.unpack_from("<q", self.block, BUDGET_AT)[0]
         if reason <= N.LAST_NATIVE:
             self.executed += left - rest

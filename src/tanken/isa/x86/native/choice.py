@@ -101,6 +101,12 @@ def unreachable(tab: Sequence[int], row: int, known: int) -> int:
 
 
 @bare
+def branch_target(tab: Sequence[int], target: int) -> int:
+    """An address of code, which wraps at 4 GiB where code is of 32 bits."""
+    return target & 0xFFFFFFFF if tab[N.NARROW] else target
+
+
+@bare
 def fuse(T: Sequence[int], tab: MutableSequence[int], n: int, condition: int, pc: int) -> int:
     """Join record n - 1 with the conditional branch in row n: 1 done, 0 not to be joined, -1 asked for."""
     record, row = N.RECORDS + (n - 1) * RECORD, N.ROWS + (n - 1) * COLUMNS
@@ -121,7 +127,7 @@ def fuse(T: Sequence[int], tab: MutableSequence[int], n: int, condition: int, pc
     branch = N.ROWS + n * COLUMNS
     tab[record + R_STENCIL] = stencil
     tab[record + R_COUNT] = 2
-    tab[record + R_TARGET] = pc + tab[branch + C_LENGTH] + tab[branch + C_IMMEDIATE]
+    tab[record + R_TARGET] = branch_target(tab, pc + tab[branch + C_LENGTH] + tab[branch + C_IMMEDIATE])
     tab[row + C_LENGTH] += tab[branch + C_LENGTH]  # where it goes on
     return 1
 

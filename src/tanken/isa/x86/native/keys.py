@@ -73,11 +73,11 @@ def enter_key(tab: MutableSequence[int], k0: int, k1: int, k2: int, number: int)
 
 @bare
 def first_key(T: Sequence[int], tab: Sequence[int], row: int, known: int) -> int:
-    """Form, sizes, prefixes, register or memory, equal registers, whether a counted shift shifts, and whether a segment is named."""
+    """Form, sizes, prefixes, register or memory, equal registers, whether a counted shift shifts, whether a segment is named, the width of code."""
     sizes, prefixes, registers = tab[row + C_SIZES], tab[row + C_PREFIXES], tab[row + C_REGISTERS]
     key = tab[row + C_FORM] | (sizes & 15) << 14 | ((sizes >> 8) & 15) << 18 | ((sizes >> 16) & 127) << 22
     key |= ((prefixes >> 16) & 15) << 29
-    key |= ((prefixes >> 22) & 1) << 33 | (1 if prefixes & L.SEGMENT else 0) << 44
+    key |= ((prefixes >> 22) & 1) << 33 | (1 if prefixes & L.SEGMENT else 0) << 44 | tab[N.NARROW] << 45
     reg, rm, vvvv = registers & 255, (registers >> 8) & 255, (registers >> 16) & 255
     flags = T[L.FORMS + tab[row + C_FORM] * L.STRIDE + L.FLAGS]
     has_reg, has_vvvv = flags & L.F_R != 0, flags & L.F_VVVV != 0

@@ -10,17 +10,21 @@ from collections.abc import MutableSequence, Sequence
 
 from tanken.base.native import bare
 from tanken.isa.x86 import layout as L
-from tanken.isa.x86.kernels import walk as W
 from tanken.isa.x86.kernels.decoder import decode_one
-from tanken.isa.x86.kernels.fields import C_ADDRESS, C_FAULT, C_FORM, C_IMMEDIATE, C_LENGTH, C_SIZES, COLUMNS
-from tanken.isa.x86.kernels.walk import walk
+from tanken.isa.x86.kernels.fields import C_ADDRESS, C_FAULT, C_FORM, C_IMMEDIATE, C_LENGTH, C_PREFIXES, C_SIZES, COLUMNS
 from tanken.isa.x86.native import block as B
 from tanken.isa.x86.native import paged_tables as N
 from tanken.isa.x86.native import template as P
-from tanken.isa.x86.native.choice import fuse, liveness, note_x87
+from tanken.isa.x86.native.choice import branch_target, fuse, liveness, note_x87
 from tanken.isa.x86.native.emission import hole_value, put, side, site
 from tanken.isa.x86.native.keys import R_COUNT, R_HOOK, R_HOST, R_LEFT, R_LENGTH, R_LIVE, R_STENCIL, R_TARGET, RECORD, ask, find_key, first_key, hashed, second_key
 from tanken.isa.x86.native.keys import enter_key as enter_key
+from tanken.isa.x86.native.paged_crossing import done, goes_down, set_up
+from tanken.isa.x86.native.paged_crossing import let_go as let_go
+from tanken.isa.x86.native.paged_tlb import drop_page as drop_page
+from tanken.isa.x86.native.paged_tlb import drop_space as drop_space
+from tanken.isa.x86.native.paged_tlb import fetch_page, fill, host_of, mark_code, note_fetch
+from tanken.isa.x86.native.paged_tlb import guard as guard
 from tanken.isa.x86.native.translate import find_site
 from tanken.isa.x86.native.translate import look_up as look_up
 
@@ -28,8 +32,14 @@ from tanken.isa.x86.native.translate import look_up as look_up
 
 
 @bare
+def key_of(tab: Sequence[int], pc: int) -> int:
+    """An address of code, told apart by what code it is: bits that are alike in every address say so."""
+    return pc ^ tab[N.TAG] ^ (N.BY_ITSELF if tab[N.ALONE] else 0)
+
+
+@bare
 def find_block(tab: Sequence[int], pc: int, page: int, second: int) -> int:
-    """The code of the block, -1 where there is none; `second`: the page of the bytes beyond the first page's end, 0 for none."""
+    """The code of the block with this key, -1 where there is none; `second`: the page of the bytes beyond the first page's end, 0 for none."""
     slot = hashed(pc ^ hashed(page)) & (N.BLOCK_SLOTS - 1)
     while tab[N.BLOCKS + 4 * slot] != 0:
         at = N.BLOCKS + 4 * slot
@@ -55,64 +65,6 @@ def enter_block(tab: MutableSequence[int], pc: int, page: int, second: int, code
     tab[at + 3] = second
 
 
-# -- addresses
-
-
-@bare
-def physical_of(tab: Sequence[int], ram: MutableSequence[int], linear: int, access: int) -> int:
-    """The physical address, -1 where paging or the address itself forbids the access."""
-    top = linear >> tab[N.CANONICAL]
-    if top != 0 and top != -1:
-        return -1
-    if tab[N.NOW] == 0:
-        access |= W.USER
-    code, physical, _ = walk(ram, tab[N.RAM_LIMIT], tab[N.ROOT], tab[N.HOW], tab[N.KEY_RIGHTS], linear, access, 1)
-    return physical if code == -1 else -1
-
-
-@bare
-def host_of(tab: Sequence[int], page: int, write: int) -> int:
-    """The host's address of a physical page, -1 where no memory is, or it cannot be written."""
-    for n in range(tab[N.SLOT_COUNT]):
-        at = N.SLOTS + n * N.SLOT_FIELDS
-        if tab[at] <= page < tab[at + 1]:
-            if write and tab[at + 3] == 0:
-                return -1
-            return tab[at + 2] + ((page - tab[at]) << 12)
-    return -1
-
-
-@bare
-def fill(tab: MutableSequence[int], words: MutableSequence[int], ram: MutableSequence[int], linear: int, write: int) -> int:
-    """Put the page of `linear` into the TLB: 1, or 0 where the access is not a plain one."""
-    page = linear & -4096
-    at = tab[N.CONTEXTS] + tab[N.NOW] * N.STRIDE + ((linear >> 7) & 0x7FE0)
-    entry = (at + (N.WRITE_AT if write else N.TLB_AT)) >> 3
-    if words[entry] == page:
-        tab[N.CROSSINGS] += 1
-        return 0  # it is there: the access goes over its end
-    physical = physical_of(tab, ram, linear, W.WRITE if write else 0)
-    if physical < 0:
-        return 0
-    number = physical >> 12
-    host = host_of(tab, number, write)
-    if host < 0 or (write and (number >= N.MOST_PAGES or tab[N.CODE_MAP + number] != 0)):
-        return 0
-    tab[N.MISSES] += 1
-    put_entry(words, entry, page, host, number)
-    if write:
-        put_entry(words, (at + N.TLB_AT) >> 3, page, host, number)
-    return 1
-
-
-@bare
-def put_entry(words: MutableSequence[int], entry: int, page: int, host: int, number: int) -> None:
-    """Fill a TLB entry."""
-    words[entry] = page
-    words[entry + 1] = host - page
-    words[entry + 2] = number
-
-
 @bare
 def stuck(S: Sequence[int], tab: MutableSequence[int]) -> int:
     """Whether one instruction misses again and again: its accesses drive each other out."""
@@ -121,29 +73,6 @@ def stuck(S: Sequence[int], tab: MutableSequence[int]) -> int:
     tab[N.MISS_HOST] = S[N.HOST_AT >> 3]
     tab[N.MISS_BUDGET] = S[N.BUDGET_AT >> 3]
     return 1 if tab[N.MISS_TURNS] > 4 else 0
-
-
-@bare
-def mark_code(tab: MutableSequence[int], words: MutableSequence[int], page: int) -> None:
-    """From now on a store to the page goes the slow way."""
-    if tab[N.CODE_MAP + page] != 0:
-        return
-    tab[N.CODE_MAP + page] = 1
-    for context in range(N.CONTEXT_COUNT):
-        at = (tab[N.CONTEXTS] + context * N.STRIDE + N.WRITE_AT) >> 3
-        for n in range(N.TLB_ENTRIES):
-            if words[at + 4 * n + 2] == page:
-                words[at + 4 * n] = -1
-
-
-@bare
-def fetch_page(tab: MutableSequence[int], ram: MutableSequence[int], pc: int) -> int:
-    """The physical page of code at a linear address; -1 where it cannot be run natively."""
-    physical = physical_of(tab, ram, pc, W.FETCH)
-    if physical < 0:
-        return -1
-    page = physical >> 12
-    return page if page < N.MOST_PAGES and host_of(tab, page, 0) >= 0 else -1
 
 
 # -- decoding a block
@@ -156,9 +85,10 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: MutableSequence[in
     end = (start & -4096) + 4096
     pc, n = start, 0
     tab[N.SECOND_PAGE] = 0
-    while n < N.LONGEST and pc < end:
+    size, longest = 4 if tab[N.NARROW] else 8, 1 if tab[N.ALONE] else N.LONGEST
+    while n < longest and pc < end:
         row, where = N.ROWS + n * COLUMNS, base + pc
-        length = decode_one(T, code, base + pc, base + min(pc + 15, end), 8, pc, tab, row)
+        length = decode_one(T, code, base + pc, base + min(pc + 15, end), size, pc, tab, row)
         fault = tab[row + C_FAULT]
         if fault == L.TRUNCATED or fault == L.PREFIXES_ONLY:
             if n > 0:
@@ -182,6 +112,8 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: MutableSequence[in
         note_x87(tab, code, where, row, record)
         if known & P.PYTHON or known & tab[N.OFF] or (known & P.BRANCH and tab[row + C_SIZES] & 15 == 2):
             return n + 1
+        if tab[row + C_PREFIXES] & L.SEGMENT and tab[N.TAG] & N.OF_SEGMENTS:
+            return n + 1  # FS and GS have limits
         k0, k1 = first_key(T, tab, row, known), second_key(T, tab, row, known)
         k2 = tab[row + C_IMMEDIATE] if known & P.IMMEDIATE_MATTERS else 0
         condition = known >> P.CONDITION_SHIFT & 31
@@ -198,11 +130,11 @@ def choose(T: Sequence[int], tab: MutableSequence[int], code: MutableSequence[in
         if stencil < 0:
             return ask(tab, N.STENCIL, pc, k0, k1, k2, 0, form)
         kind = tab[N.STENCILS + stencil * N.STENCIL_FIELDS + N.KIND]
-        if kind >= N.INTERPRETED:
-            return n + 1
+        if kind >= N.INTERPRETED or (kind == N.INDIRECT and tab[N.ALONE]):
+            return n + 1  # alone it would not come out behind itself
         tab[record + R_STENCIL] = stencil
         again = tab[N.STENCILS + stencil * N.STENCIL_FIELDS + N.AGAIN]
-        tab[record + R_TARGET] = pc if again else pc + length + tab[row + C_IMMEDIATE]
+        tab[record + R_TARGET] = pc if again else branch_target(tab, pc + length + tab[row + C_IMMEDIATE])
         n += 1
         if kind != N.NORMAL and not (kind == N.BRANCH and n < N.LONGEST - 8 and tab[record + R_TARGET] > pc):
             return n
@@ -223,7 +155,7 @@ def decode_crossing(
     for i in range(15):
         code[scratch + i] = code[base + pc + i] if i < first else code[other + i - first]
     tab[N.SECOND_PAGE] = second + 1
-    return decode_one(T, code, scratch, scratch + 15, 8, pc, tab, row)
+    return decode_one(T, code, scratch, scratch + 15, 4 if tab[N.NARROW] else 8, pc, tab, row)
 
 
 # -- emitting it
@@ -238,7 +170,7 @@ def emit(tab: MutableSequence[int], area: MutableSequence[int], blob: Sequence[i
     for i in range(n):
         total += tab[N.RECORDS + i * RECORD + R_COUNT]
     second = tab[N.SECOND_PAGE]
-    enter_block(tab, start, page, second, block)
+    enter_block(tab, key_of(tab, start), page, second, block)
     site(tab, at, start, N.AT_INSTRUCTION, total, 0)
     put(area, at, 0xEE8149, 3)  # sub r14, total
     put(area, at + 3, total, 4)
@@ -252,7 +184,7 @@ def emit(tab: MutableSequence[int], area: MutableSequence[int], blob: Sequence[i
         at = copy(tab, area, blob, row, record, at, left)
         left -= tab[record + R_COUNT]
     last_row, last = N.ROWS + (n - 1) * COLUMNS, N.RECORDS + (n - 1) * RECORD
-    following = tab[last_row + C_ADDRESS] + tab[last_row + C_LENGTH]
+    following = branch_target(tab, tab[last_row + C_ADDRESS] + tab[last_row + C_LENGTH])
     fall = -1
     if tab[last + R_STENCIL] >= 0:
         kind = tab[N.STENCILS + tab[last + R_STENCIL] * N.STENCIL_FIELDS + N.KIND]
@@ -292,7 +224,7 @@ def remember(tab: MutableSequence[int], start: int, page: int, second: int, bloc
             continue
         entry = N.BLOCK_LIST + tab[N.BLOCK_COUNT] * N.BLOCK_FIELDS
         tab[N.BLOCK_COUNT] += 1
-        tab[entry] = start
+        tab[entry] = key_of(tab, start)
         tab[entry + 1] = page
         tab[entry + 2] = second
         tab[entry + 3] = block
@@ -361,9 +293,9 @@ def cold(tab: MutableSequence[int], area: MutableSequence[int], start: int, n: i
 
 @bare
 def way(tab: MutableSequence[int], area: MutableSequence[int], hole: int, target: int, at: int, start: int, page: int) -> int:
-    """Let the jump whose distance stands at `hole` go on at `target`: linked inside the page, else through the jump cache."""
-    if target >> 12 == start >> 12 and tab[N.SECOND_PAGE] == 0 and target & 4095 <= 4096 - 15:
-        block = find_block(tab, target, page, -1)
+    """Let the jump whose distance stands at `hole` go on at `target`: linked inside the page, else through the jump cache; alone, out."""
+    if tab[N.ALONE] == 0 and target >> 12 == start >> 12 and tab[N.SECOND_PAGE] == 0 and target & 4095 <= 4096 - 15:
+        block = find_block(tab, key_of(tab, target), page, -1)
         if block >= 0:
             put(area, hole, block - (hole + 4), 4)
             return at
@@ -376,7 +308,7 @@ def way(tab: MutableSequence[int], area: MutableSequence[int], hole: int, target
     put(area, at, 0xB848, 2)  # mov rax, target
     put(area, at + 2, target, 8)
     put(area, at + 10, 0xE9, 1)
-    put(area, at + 11, tab[N.CROSS] - (at + 15), 4)
+    put(area, at + 11, (tab[N.CROSSED_AT] if tab[N.ALONE] else tab[N.CROSS]) - (at + 15), 4)
     return at + 15
 
 
@@ -392,10 +324,12 @@ def block_at(
     page = fetch_page(tab, ram, pc)
     if page < 0:
         return ask(tab, N.NO_CODE, pc, 0, 0, 0, 0, 0)
+    note_fetch(tab, pc)
     second = 0
     if pc & 4095 > 4096 - 15:
         second = fetch_page(tab, ram, (pc & -4096) + 4096) + 1
-    block = find_block(tab, pc, page, second)
+        note_fetch(tab, pc)
+    block = find_block(tab, key_of(tab, pc), page, second)
     if block >= 0:
         return block
     full = tab[N.AREA_AT] > tab[N.AREA_SIZE] - 65536 or tab[N.SITE_COUNT] > N.MOST_SITES - 1024 or tab[N.BLOCK_COUNT] > N.MOST_BLOCKS - 16
@@ -419,21 +353,23 @@ def answer(
     """Guest code came out: the host address to go on at, 0 where Python is needed (the reason is then SLOW, or what is missing stands in NEED)."""
     reason = S[N.REASON_AT >> 3] & 0xFFFFFFFF
     tab[N.NEED] = N.NOTHING
+    if reason == N.MISS_READ or reason == N.MISS_WRITE:
+        return missed(S, tab, T, code, area, blob, words, ram, 1 if reason == N.MISS_WRITE else 0)
+    if reason == N.CROSSED:
+        done(tab, words, code)
+        S[N.REASON_AT >> 3] = reason = N.DISPATCH
+    elif tab[N.ALONE]:
+        let_go(tab, words)
     if reason == N.DISPATCH:
         pc = S[B.RIP >> 3]
         block = block_at(T, tab, code, area, blob, words, ram, pc)
         if block < 0:
             return 0
-        slot = (tab[N.CONTEXTS] + tab[N.NOW] * N.STRIDE + 16 * (pc & (N.JUMP_CACHE - 1))) >> 3
+        slot = (tab[N.CONTEXTS] + tab[N.PLACE] * N.STRIDE + 16 * (pc & (N.JUMP_CACHE - 1))) >> 3
         words[slot] = pc
         words[slot + 1] = tab[N.AREA_HOST] + block
         return tab[N.AREA_HOST] + block
     number = N.SITES + find_site(tab, S[N.HOST_AT >> 3] - 1 - tab[N.AREA_HOST]) * N.SITE_FIELDS
-    if reason == N.MISS_READ or reason == N.MISS_WRITE:
-        if not stuck(S, tab) and fill(tab, words, ram, S[N.MISS_AT >> 3], 1 if reason == N.MISS_WRITE else 0):
-            return tab[N.AREA_HOST] + tab[number + 3]
-        S[N.REASON_AT >> 3] = N.SLOW
-        return 0
     pc = tab[number + 1]
     S[B.RIP >> 3] = pc
     block = block_at(T, tab, code, area, blob, words, ram, pc)
@@ -443,6 +379,39 @@ def answer(
         hole = tab[number + 3]
         put(area, hole, block - (hole + 4), 4)
     return tab[N.AREA_HOST] + block
+
+
+@bare
+def missed(
+    S: MutableSequence[int], tab: MutableSequence[int], T: Sequence[int], code: MutableSequence[int], area: MutableSequence[int], blob: Sequence[int],
+    words: MutableSequence[int], ram: MutableSequence[int], write: int,
+) -> int:  # fmt: skip
+    """An access had no entry in the TLB: where its instruction begins once it has, or another that does the same alone; 0 for the slow engine."""
+    number = N.SITES + find_site(tab, S[N.HOST_AT >> 3] - 1 - tab[N.AREA_HOST]) * N.SITE_FIELDS
+    linear, begins = S[N.MISS_AT >> 3], tab[N.AREA_HOST] + tab[number + 3]
+    found = 0 if stuck(S, tab) else fill(tab, words, ram, linear, write)
+    if found == 1:
+        return begins
+    if found == 2 and goes_down(S) == 0:
+        tab[N.CROSSINGS] += 1
+        if tab[N.ALONE]:
+            if set_up(tab, words, ram, code, linear, write):
+                return begins
+        else:
+            tab[N.ALONE] = 1
+            block = block_at(T, tab, code, area, blob, words, ram, tab[number + 1])
+            if block < 0:  # made, or decoded by the slow engine, and then begun again
+                tab[N.ALONE] = 0
+                S[N.REASON_AT >> 3] = N.DISPATCH
+                S[B.RIP >> 3] = tab[number + 1]
+                S[N.BUDGET_AT >> 3] += tab[number + 2] >> 8
+                return 0
+            if set_up(tab, words, ram, code, linear, write):
+                S[N.BUDGET_AT >> 3] += tab[number + 2] >> 8
+                return tab[N.AREA_HOST] + block
+    let_go(tab, words)
+    S[N.REASON_AT >> 3] = N.SLOW
+    return 0
 
 
 @bare
@@ -462,9 +431,3 @@ def forget(tab: MutableSequence[int], area: MutableSequence[int], page: int) -> 
     tab[N.CODE_MAP + page] = 0
     return count
 
-
-@bare
-def guard(tab: MutableSequence[int], words: MutableSequence[int], page: int) -> int:
-    """The slow engine has decoded code there."""
-    mark_code(tab, words, page)
-    return 0

@@ -30,7 +30,7 @@ LOOK_UP = """
  cmovaq %rdx, %rsi
 """
 # From the offset in the page, in edx, to elements, going up and down.
-UP = " xorl $-1, %edx\n addl $4097, %edx\n shrl ${shift}, %edx"
+UP = " xorl $-1, %edx\n addl $4097, %edx\n shrl ${shift}, %edx\n cmpl $1, %edx\n adcl $0, %edx"  # one where it goes over the end: it is on a copy then
 DOWN = " shrl ${shift}, %edx\n incl %edx"
 HEAD = """
  .globl live

@@ -1,6 +1,6 @@
 """The whole x86-64 processor for the native engine: what it asks of an instruction set, answered.
 
-Native code is 64-bit mode with paging on, and its vector units as an operating system has them: all on.
+Native code is 64-bit mode with paging on, and 32-bit code in flat segments; its vector units are as an operating system has them: all on.
 """
 
 from __future__ import annotations
@@ -8,18 +8,19 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from tanken.isa.x86.inst import Inst
+from tanken.isa.x86.inst import Inst, decode
 from tanken.isa.x86.native import block as B
 from tanken.isa.x86.native import paged_tables, repeated_paged
 from tanken.isa.x86.native import template as P
 from tanken.isa.x86.native.target import X86
 from tanken.isa.x86.system import state as S
-from tanken.isa.x86.system.control import swap_gs, write_cr3
+from tanken.isa.x86.system.control import invalidate_page, swap_gs, write_cr3
 from tanken.isa.x86.system.core import PortAccess
 from tanken.isa.x86.system.execution import SYSTEM
 from tanken.isa.x86.system.processor import SystemProcessor, unit
+from tanken.isa.x86.system.returns import restore_flags
 from tanken.isa.x86.system.state import SystemState
-from tanken.isa.x86.system.transfer import restore_flags
+from tanken.isa.x86.system.syscalls import FLAT_CODE, FLAT_DATA
 
 WALK = "tanken.isa.x86.kernels.walk"
 # What is written for the abstract machine but wants the slow engine all the same: it changes what native code relies on.
@@ -38,14 +39,40 @@ def _long() -> SystemState:
     return state
 
 
+def _flat() -> SystemState:
+    """The same for 32-bit code."""
+    state = SystemState()
+    state.cr0, state.segments[S.CS] = S.PE, 8
+    state.bases, state.limits = [0] * 4, [0xFFFF_FFFF] * 6
+    state.rights = [FLAT_DATA, FLAT_CODE, FLAT_DATA, FLAT_DATA, FLAT_DATA, FLAT_DATA]
+    return state
+
+
+def is_flat(state: SystemState, number: int) -> bool:
+    """Whether a segment lets every address pass, as far as reads and writes of a program go; of FS and GS the base may be anything."""
+    rights = state.rights[number]
+    if state.limits[number] != 0xFFFF_FFFF or rights & S.R_UNUSABLE or (number < S.FS and state.bases[number]):
+        return False
+    return bool(rights & 0xA == 0xA) if number == S.CS else bool(rights & 0xE == 2)
+
+
 class SystemX86(X86):
     """The target."""
 
     tables = paged_tables
-    translator = ("tanken.isa.x86.native.paged", *X86.translator[1:], WALK, X86.translator[0])
+    own = tuple(f"tanken.isa.x86.native.{name}" for name in ("paged_tlb", "paged_crossing"))
+    translator = ("tanken.isa.x86.native.paged", *X86.translator[1:], WALK, *own, X86.translator[0])
 
     def __init__(self) -> None:
-        self.isa = SystemProcessor(_long(), translating=True)
+        self._isas = {64: SystemProcessor(_long(), translating=True), 32: SystemProcessor(_flat(), translating=True)}
+        self.width_of_code(64)
+
+    def width_of_code(self, bits: int) -> None:
+        """From now on instructions are those of 64 or of 32 bits."""
+        self.bits, self.isa = bits, self._isas[bits]
+
+    def decode(self, code: bytes, address: int) -> Inst:
+        return decode(code, address, self.bits)
 
     def analyse(self, inst: Inst) -> int:
         bits, row, form = super().analyse(inst), inst.row, inst.form
@@ -74,9 +101,9 @@ class SystemX86(X86):
         state.shadow = struct.unpack_from("<Q", memory, B.SHADOW)[0]
 
     def quick(self, core: Any, code: bytes) -> Any:
-        """IN, OUT, MOV to CR3, SWAPGS, STI, POPFQ, CLAC and STAC at privilege level 0: an exit, True where it is done, None for any other instruction."""
+        """IN, OUT, MOV to CR3, INVLPG, SWAPGS, STI, POPFQ, CLAC and STAC at privilege level 0: an exit, True where it is done, None for any other instruction."""
         state = core.state
-        if state.cpl:
+        if state.cpl or state.system_flags & S.VM:
             return None
         at = state.rip
         found = PORTS.get(code[0])
@@ -84,12 +111,18 @@ class SystemX86(X86):
             is_in, size, immediate = found
             port = code[1] if immediate else state.regs[2] & 0xFFFF
             return PortAccess(port, size, is_in, 0 if is_in else state.regs[0] & (1 << 8 * size) - 1, False, False, at + 1 + immediate)
+        if state.mode != 64:
+            return None
         long = code[0] == 0x41
         if code[long : long + 2] == b"\x0f\x22" and code[long + 2 :][:1] and code[long + 2] & 0xF8 == 0xD8:
             value = state.regs[code[long + 2] & 7 | 8 * long]
-            if value >> 48:
+            if value >> 48 & (0x7FFF if state.cr4 & S.PCIDE else 0xFFFF):
                 return None  # a fault, perhaps
             write_cr3(core, value)
+            state.rip = at + 3 + long
+            return True
+        if code[long : long + 2] == b"\x0f\x01" and code[long + 2 :][:1] and code[long + 2] & 0xF8 == 0x38 and code[long + 2] & 7 not in (4, 5):
+            invalidate_page(core, state.regs[code[long + 2] & 7 | 8 * long])
             state.rip = at + 3 + long
             return True
         if code[:3] == b"\x0f\x01\xf8":
@@ -115,7 +148,21 @@ class SystemX86(X86):
 
     def can_run(self, state: SystemState) -> bool:
         """Whether native code can go on from here."""
-        return state.mode == 64 and bool(state.cr0 & S.PG)
+        if state.mode == 64:
+            return bool(state.cr0 & S.PG) and not self._aligns(state)
+        flat = state.mode == 32 and state.cr0 & S.PE and not state.system_flags & S.VM
+        return bool(flat) and all(is_flat(state, number) for number in range(4)) and not self._aligns(state)
+
+    @staticmethod
+    def _aligns(state: SystemState) -> bool:
+        """Whether alignment is checked, which the slow engine does."""
+        return state.cpl == 3 and bool(state.system_flags & S.AC and state.cr0 & S.AM)
+
+    def tag(self, state: SystemState) -> int:
+        """What tells the code of this mode apart from any other at the same address."""
+        if state.mode == 64:
+            return 0
+        return paged_tables.OF_32_BITS | (0 if is_flat(state, S.FS) and is_flat(state, S.GS) else paged_tables.OF_SEGMENTS)
 
     def canonical_bits(self, state: SystemState) -> int:
         return 56 if state.cr4 & S.LA57 else 47

@@ -23,6 +23,7 @@ CONSTANTS_AT = JUMP_CACHE_AT + 16 * JUMP_CACHE  # what stencils keep there
 (AREA_AT, AREA_HOST, GUEST_HOST, SITE_COUNT, BLOCK_COUNT, RANGE_COUNT, AREA_SIZE, STENCIL_COUNT, HOLE_COUNT, BLOB_AT, CONSTANT_COUNT) = range(11)
 (NEED, NEED_AT, NEED_KEY, NEED_KEY1, NEED_KEY2, NEED_SECOND, NEED_FORM) = range(11, 18)
 HOOK_COUNT, WATCHED, SINGLE = 18, 19, 20  # intervals of hooks; whether accesses of memory are watched; whether a block is one instruction
+NARROW = 21  # 1 where code is of 32 bits
 STUBS = 32  # offsets in the code area by reason
 FOUND = 48  # site lookup: address, instructions left, kind
 

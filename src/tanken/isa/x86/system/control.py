@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tanken.isa.x86.system import state as S
 from tanken.isa.x86.system.core import GP, UD, Core, MsrAccess
+from tanken.isa.x86.system.debug import GENERAL_DETECT
 from tanken.isa.x86.system.events import debug_trap
 
 CR0_BITS = S.PE | S.MP | S.EM | S.TS | S.ET | S.NE | S.WP | S.AM | S.NW | S.CD | S.PG
@@ -15,7 +16,6 @@ CR4_BITS = (S.VME | S.PVI | S.TSD | S.DE | S.PSE | S.PAE | S.MCE | S.PGE | S.PCE
             | S.OSXSAVE | S.SMEP | S.SMAP | S.PKE)  # fmt: skip
 CR4_PAGING = S.PSE | S.PAE | S.PGE | S.LA57 | S.PCIDE | S.SMEP | S.SMAP | S.PKE
 PHYSICAL = (1 << 48) - 1
-GENERAL_DETECT = 1 << 13
 
 
 def read_cr(core: Core, number: int) -> int:
@@ -69,14 +69,17 @@ def write_cr0(core: Core, value: int) -> None:
 
 
 def write_cr3(core: Core, value: int) -> None:
-    """Bit 63 with PCIDs asks that nothing be forgotten; forgetting is always allowed."""
+    """Forgets what is of the new address space, but with PCIDs and bit 63; the others' translations stay, and global ones do."""
     state = core.state
+    keep = 0
     if state.cr4 & S.PCIDE:
-        value &= ~(1 << 63)
+        keep, value = value >> 63, value & ~(1 << 63)
     if value & ~PHYSICAL and state.efer & S.LMA:
         core.fault(GP, 0, "reserved bits of CR3")
     state.cr3 = value if state.mode == 64 else value & 0xFFFF_FFFF
-    core.memory.flush()
+    core.memory.changed()
+    if not keep:
+        core.memory.flush_space(state.space)
 
 
 def write_cr4(core: Core, value: int) -> None:
@@ -110,7 +113,6 @@ def _debug_access(core: Core, number: int) -> int:
             core.fault(UD, None, f"DR{number} with debugging extensions on")
         number += 2
     if state.dr7 & GENERAL_DETECT:
-        state.dr7 &= ~GENERAL_DETECT
         debug_trap(core, GENERAL_DETECT)
     return number
 
@@ -138,21 +140,25 @@ def write_dr(core: Core, number: int, value: int) -> None:
 
 
 def invalidate_page(core: Core, linear: int) -> None:
-    core.memory.flush_page(linear)
+    """INVLPG: no address that is not canonical has anything to forget."""
+    if core.state.mode != 64 or core.is_canonical(linear):
+        core.memory.flush_page(linear)
 
 
 def invalidate_pcid(core: Core, kind: int, linear_of_operand: int) -> None:
-    """INVPCID: whatever the kind, no more is forgotten than may be, and no less than must."""
+    """INVPCID: of one space an address (0) or all (1), of all spaces everything (2) or what is not global (3)."""
     state = core.state
     low, address = core.memory.load(linear_of_operand, 8), core.memory.load(linear_of_operand + 8 & (1 << 64) - 1, 8)
-    if kind > 3 or (kind < 2 and low >> 12) or (kind == 0 and not core.is_canonical(address)):
+    if kind > 3 or low >> 12 or (kind == 0 and not core.is_canonical(address)):
         core.fault(GP, 0, "an INVPCID kind or descriptor that there is not")
     if not state.cr4 & S.PCIDE and kind < 2 and low & 0xFFF:
         core.fault(GP, 0, "a PCID while PCIDs are off")
     if kind == 0:
-        core.memory.flush_page(address)
-    else:
+        core.memory.flush_page(address, low & 0xFFF, False)
+    elif kind == 2:
         core.memory.flush()
+    else:
+        core.memory.flush_space(low & 0xFFF if kind == 1 else None)
 
 
 # -- XCR0, base registers

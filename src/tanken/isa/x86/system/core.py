@@ -16,6 +16,7 @@ from tanken.isa.x86.system.state import LA57, SystemState
 DE, DB, NMI, BP, OF, BR, UD, NM, DF, TS, NP, SS, GP, PF, MF, AC, MC, XM = 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 16, 17, 18, 19
 HAS_CODE = frozenset((DF, TS, NP, SS, GP, PF, AC))
 EXTERNAL = 1  # the bit of an error code
+MASK64 = (1 << 64) - 1
 
 
 class LinearMemory(Protocol):
@@ -33,7 +34,9 @@ class LinearMemory(Protocol):
 
     def flush(self) -> None: ...
 
-    def flush_page(self, linear: int) -> None: ...
+    def flush_space(self, space: int | None) -> None: ...
+
+    def flush_page(self, linear: int, space: int | None = None, and_global: bool = True) -> None: ...
 
     def changed(self) -> None: ...
 

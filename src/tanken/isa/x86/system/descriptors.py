@@ -128,15 +128,8 @@ def put(core: Core, number: int, selector: int, descriptor: Descriptor) -> None:
 def load_segment(core: Core, number: int, selector: int) -> None:
     """MOV, POP, LSS and the others to a data segment register."""
     state = core.state
-    if state.real:
-        state.segments[number] = selector
-        if number < 4:
-            state.bases[number] = selector << 4
-        elif number == S.FS:
-            state.fs_base = selector << 4
-        else:
-            state.gs_base = selector << 4
-        return
+    if state.real or state.virtual:
+        return state.load_real(number, selector)
     if not selector & 0xFFFC:
         null_segment(core, number, selector)
         return

@@ -9,12 +9,15 @@ from tanken.isa.architecture import Fault, Faulted
 from tanken.isa.x86.paging import WRITE
 from tanken.isa.x86.system import descriptors as D
 from tanken.isa.x86.system import state as S
-from tanken.isa.x86.system.core import BP, DB, DE, DF, EXTERNAL, GP, HAS_CODE, NMI, NP, OF, PF, SS, TS, Core, Shutdown
+from tanken.isa.x86.system import tasks
+from tanken.isa.x86.system.core import BP, DB, DE, DF, EXTERNAL, GP, HAS_CODE, MASK64, NMI, NP, OF, PF, SS, TS, Core, Shutdown
+from tanken.isa.x86.system.debug import GENERAL_DETECT
+from tanken.isa.x86.system.stacks import from_task, inner_stack, push_all
 
 HARDWARE, SOFTWARE, OUTSIDE = range(3)  # an exception; INT n, INT3, INTO; an external interrupt or NMI
+OUTSIDE_SEGMENTS = (S.GS, S.FS, S.DS, S.ES)  # of a virtual 8086, as they are pushed
 CONTRIBUTORY = frozenset((DE, TS, NP, SS, GP))
 TRAPS = frozenset((DB, NMI, BP, OF, DF))  # what is met behind an instruction, or for good: RF stays as it is
-MASK64 = (1 << 64) - 1
 
 
 def raised(core: Core, fault: Fault) -> Shutdown | None:
@@ -61,6 +64,8 @@ def deliver(core: Core, vector: int, code: int | None, source: int) -> None:
     else:
         protected_mode(core, vector, code, source, external)
     state.shadow = S.NOWHERE - 1
+    if vector == DB and source == HARDWARE:
+        state.dr7 &= ~GENERAL_DETECT
     core.memory.changed()
 
 
@@ -81,7 +86,7 @@ def real_mode(core: Core, vector: int) -> None:
         core.memory.store(state.bases[S.SS] + (sp & 0xFFFF), 2, value)
     state.regs[4] = sp
     state.system_flags &= ~(S.IF | S.TF | S.AC | S.RF)
-    state.segments[S.CS], state.bases[S.CS] = target >> 16, target >> 16 << 4
+    state.load_real(S.CS, target >> 16)
     state.rip = target & 0xFFFF
 
 
@@ -111,14 +116,6 @@ def code_of(core: Core, selector: int, external: int) -> D.Descriptor:
     if not descriptor.present:
         core.fault(NP, selector & 0xFFFC | external, "a gate to a segment that is not present")
     return descriptor
-
-
-def from_task(core: Core, offset: int, size: int, external: int) -> int:
-    """A field of the task state segment."""
-    state = core.state
-    if offset + size - 1 > state.tr_limit or not state.tr_rights & S.R_P or state.tr_rights & S.R_UNUSABLE:
-        core.fault(TS, state.tr & 0xFFFC | external, "a task state segment that is too short")
-    return core.load_system(state.tr_base + offset & MASK64, size)
 
 
 def long_mode(core: Core, vector: int, code: int | None, source: int, external: int) -> None:
@@ -165,15 +162,19 @@ def protected_mode(core: Core, vector: int, code: int | None, source: int, exter
     state = core.state
     gate = gate_of(core, vector, source, external, 8, (D.TASK_GATE, D.INT16, D.TRAP16, D.INT32, D.TRAP32))
     if gate.type == D.TASK_GATE:
-        core.fault(GP, vector * 8 + 2 | external, "a task gate: hardware task switches are not implemented")
+        return _by_task(core, gate, code, external)
     target = code_of(core, gate.selector, external)
     cpl = state.cpl if target.conforming else target.dpl
+    if state.virtual and cpl:
+        core.fault(GP, gate.selector & 0xFFFC | external, "a handler of a virtual 8086 that is not at privilege level 0")
     size = 4 if gate.type & 8 else 2
     offset = gate.offset if size == 4 else gate.offset & 0xFFFF
     frame = [saved_flags(core, vector, source), state.segments[S.CS], state.rip]
     if cpl < state.cpl:
         selector, stack, segment = inner_stack(core, cpl, external)
         frame = [state.segments[S.SS], state.regs[4], *frame]
+        if state.virtual:
+            frame = [*(state.segments[number] for number in OUTSIDE_SEGMENTS), *frame]
     else:
         selector, stack, segment = state.segments[S.SS], state.regs[4], None
     if code is not None:
@@ -186,45 +187,19 @@ def protected_mode(core: Core, vector: int, code: int | None, source: int, exter
         D.put(core, S.SS, selector, D.mark_accessed(core, segment))
     if offset > target.limit:
         core.fault(GP, external, "a handler beyond its code segment")
+    if state.virtual:
+        for number in OUTSIDE_SEGMENTS:
+            state.set_segment(number, 0, 0, 0, S.R_UNUSABLE)
     enter(core, gate, target, cpl, offset, top)
 
 
-def inner_stack(core: Core, cpl: int, external: int) -> tuple[int, int, D.Descriptor]:
-    """Selector, pointer and segment of the stack that the task state segment has for a privilege level."""
-    if core.state.tr_rights & 8:
-        stack, selector = from_task(core, 4 + 8 * cpl, 4, external), from_task(core, 8 + 8 * cpl, 2, external)
-    else:
-        stack, selector = from_task(core, 2 + 4 * cpl, 2, external), from_task(core, 4 + 4 * cpl, 2, external)
-    if not selector & 0xFFFC:
-        core.fault(TS, external, "a null selector for the new stack")
-    segment = D.read(core, selector, TS, external)
-    D.check_stack(core, selector, segment, cpl, TS, external)
-    return selector, stack, segment
-
-
-def inside(offset: int, size: int, limit: int, rights: int) -> bool:
-    """Whether bytes are within a data segment's limit (SDM volume 3, 5.3)."""
-    last = offset + size - 1
-    if rights & 0xC == 4:
-        return offset > limit and last <= (0xFFFF_FFFF if rights & S.R_DB else 0xFFFF)
-    return last <= limit
-
-
-def push_all(core: Core, frame: list[int], size: int, stack: int, base: int, limit: int, rights: int, cpl: int, selector: int, external: int) -> int:
-    """Push words of `size` bytes on a stack of 16 or 32 bits; the new stack pointer. Nothing is written where one of them cannot be."""
-    mask = 0xFFFF_FFFF if rights & S.R_DB else 0xFFFF
-    kind, places = core.access(cpl) | WRITE, []
-    offset = stack
-    for value in frame:
-        offset = offset - size & mask
-        if not inside(offset, size, limit, rights):
-            core.fault(SS, selector & 0xFFFC | external, "the stack is full")
-        places.append((base + offset & 0xFFFF_FFFF, value & (1 << 8 * size) - 1))
-    for linear, _ in places:
-        core.memory.probe(linear, size, kind)
-    for linear, value in places:
-        core.memory.store_as(linear, size, value, kind)
-    return stack & ~mask & 0xFFFF_FFFF | offset
+def _by_task(core: Core, gate: D.Descriptor, code: int | None, external: int) -> None:
+    """To the handler that is a task of its own; an error code goes onto its stack."""
+    state = core.state
+    tasks.by_gate(core, gate, tasks.CALL, state.rip, external)
+    if code is not None:
+        size = tasks.shape(state.tr_rights).size
+        state.regs[4] = push_all(core, [code], size, state.regs[4], state.bases[S.SS], state.limits[S.SS], state.rights[S.SS], state.cpl, 0, external)
 
 
 def software(core: Core, vector: int) -> int:

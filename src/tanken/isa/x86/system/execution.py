@@ -50,9 +50,18 @@ class SystemExecution(Execution):
     def segmented(self, number: int, offset: Value, size: int, write: bool) -> Value:
         """The linear address of `size` bytes in a segment of a program of 16 or 32 bits, checked."""
         write = write and not self.context.real
+        if self.translating:
+            return self._flat(number, offset, size)
         words = (offset, self.get(LIMIT[number]), self.get(RIGHTS[number]), self.constant(size, 32), self.constant(write, 1))
         (wrong,) = self.machine.apply(segment_error, (1,), *words)
         self.fault(12 if number == S.SS else GP, "beyond the segment, or not its right", wrong, 0)
+        return (offset + self.get(BASE[number])).trunc(32).zext(64)
+
+    def _flat(self, number: int, offset: Value, size: int) -> Value:
+        """The same where the segments are flat but for the bases of FS and GS; over 4 GiB no page goes on."""
+        if number < S.FS:
+            return offset
+        self.fault(GP, "beyond the segment", ~offset.below((1 << 32) - size + 1), 0)
         return (offset + self.get(BASE[number])).trunc(32).zext(64)
 
     def linear(self, offset: Value) -> Value:
@@ -90,5 +99,9 @@ class SystemExecution(Execution):
 
         self.machine.handle(call, *operands)
         return answer[0]
+
+    def do(self, procedure: Callable[[Any], None]) -> None:
+        """The same where nothing is given."""
+        self.ask(procedure)
 
 

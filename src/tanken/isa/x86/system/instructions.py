@@ -6,23 +6,20 @@ Intel SDM volume 2. Short ones are written for the abstract machine, so that the
 from __future__ import annotations
 
 from tanken.isa.architecture import Halt, Value
-from tanken.isa.x86.inst import Far, Immediate, Memory, Register
-from tanken.isa.x86.semantics import move
-from tanken.isa.x86.semantics.control import _target
-from tanken.isa.x86.semantics.descriptors import is_far
+from tanken.isa.x86.inst import Memory, Register
+from tanken.isa.x86.semantics import legacy, move
 from tanken.isa.x86.semantics.execution import GP, UD
 from tanken.isa.x86.semantics.flags import packed_flags
 from tanken.isa.x86.semantics.system import read_base, write_base
 from tanken.isa.x86.semantics.xsave import _in_use
-from tanken.isa.x86.state import OF, RAX, RBX, RCX, RDX, SYSTEM_FLAGS, ZF
+from tanken.isa.x86.state import RAX, RBX, RCX, RDX, SYSTEM_FLAGS, ZF
 from tanken.isa.x86.system import control as C
 from tanken.isa.x86.system import descriptors as D
-from tanken.isa.x86.system import ports
 from tanken.isa.x86.system import state as S
-from tanken.isa.x86.system import transfer as T
-from tanken.isa.x86.system.core import DB, Core
-from tanken.isa.x86.system.events import HARDWARE, deliver, software
+from tanken.isa.x86.system import virtual
+from tanken.isa.x86.system.core import Core
 from tanken.isa.x86.system.execution import SystemExecution, system
+from tanken.isa.x86.system.returns import restore_flags
 from tanken.isa.x86.system.state import CPL, CR0, CR4, PKRU, SHADOW, TSC_AUX, TSC_OFFSET, WINDOW, XCR0
 
 # -- flags
@@ -32,8 +29,15 @@ def _iopl_too_low(x: SystemExecution) -> Value:
     return x.get(SYSTEM_FLAGS).bits(12, 2).below(x.get(CPL).trunc(2))
 
 
+def _is_virtual(x: SystemExecution) -> bool:
+    """Whether the interrupt flag may be the program's own (`virtual`); what native code meets of it faults, and comes again."""
+    return not x.translating and (x.context.virtual or bool(x.context.cr4 & S.PVI and x.context.cpl == 3))
+
+
 @system("cli")
 def cli(x: SystemExecution) -> None:
+    if _is_virtual(x):
+        return x.do(lambda core: virtual.set_interrupt_flag(core, False))
     x.fault(GP, "CLI above IOPL", _iopl_too_low(x), 0)
     x.set(SYSTEM_FLAGS, x.get(SYSTEM_FLAGS) & ~S.IF)
 
@@ -41,6 +45,8 @@ def cli(x: SystemExecution) -> None:
 @system("sti")
 def sti(x: SystemExecution) -> None:
     """No interrupt comes before the next instruction has run."""
+    if _is_virtual(x):
+        return x.do(lambda core: virtual.set_interrupt_flag(core, True))
     x.fault(GP, "STI above IOPL", _iopl_too_low(x), 0)
     if x.translating:
         x.fault(GP, "somebody waits for it: the slow engine tells him", ~x.get(WINDOW).is_zero())
@@ -51,13 +57,22 @@ def sti(x: SystemExecution) -> None:
 
 @system("pushf")
 def pushf(x: SystemExecution) -> None:
+    if x.context.virtual:
+        size = x.inst.operand_size
+        return x.push(x.constant(x.ask(lambda core: virtual.pushed_flags(core, size)) & (1 << x.width) - 1, x.width))
     x.push((packed_flags(x) & ~(S.RF | S.VM)).trunc(x.width))
 
 
 @system("popf")
 def popf(x: SystemExecution) -> None:
     size, value = x.inst.operand_size, x.pop(x.width)
-    x.ask(lambda core, flags: T.restore_flags(core, flags, size, core.state.cpl, False), value)
+
+    def restore(core: Core, flags: int) -> None:
+        if not core.state.virtual or not virtual.restores_flags(core, flags, size):
+            restore_flags(core, flags, size, core.state.cpl, False)
+        core.memory.changed()  # AC may be another
+
+    x.ask(restore, value)
 
 
 @system("clac", "stac")
@@ -180,17 +195,27 @@ def store_table(x: SystemExecution) -> None:
     x.machine.store(address + 2, x.constant(base, wide))
 
 
+def _protected(x: SystemExecution) -> None:
+    x.fault(UD, "no protected mode, or a virtual 8086", x.get(CR0).bit(0).is_zero() | x.get(SYSTEM_FLAGS).bit(17))
+
+
+@system("arpl")
+def arpl(x: SystemExecution) -> None:
+    _protected(x)
+    legacy.arpl(x)
+
+
 @system("sldt", "str")
 def store_selector(x: SystemExecution) -> None:
     _umip(x)
-    x.fault(UD, "no protected mode", x.get(CR0).bit(0).is_zero())
+    _protected(x)
     target = x.location(0)
     target.write(x.constant(x.ask(lambda core: core.state.ldtr if x.mnemonic == "sldt" else core.state.tr), target.width))
 
 
 @system("lldt", "ltr")
 def load_selector(x: SystemExecution) -> None:
-    x.fault(UD, "no protected mode", x.get(CR0).bit(0).is_zero())
+    _protected(x)
     x.privileged()
     x.ask(D.lldt if x.mnemonic == "lldt" else D.ltr, x.location(0, 16).read())
 
@@ -366,131 +391,12 @@ def mwait(x: SystemExecution) -> None:
     x.leave(Halt())
 
 
-# -- ports
-
-
-def _port(x: SystemExecution, number: int) -> Value:
-    operand = x.operands[number]
-    return x.constant(operand.value & 0xFF, 16) if isinstance(operand, Immediate) else x.register(RDX, 16).read()
-
-
-@system("in")
-def port_in(x: SystemExecution) -> None:
-    target = x.operands[0]
-    assert isinstance(target, Register)
-    x.ask(lambda core, port: ports.read_port(core, port, target.size), _port(x, 1))
-
-
-@system("out")
-def port_out(x: SystemExecution) -> None:
-    source = x.operands[1]
-    assert isinstance(source, Register)
-    x.ask(lambda core, port, value: ports.write_port(core, port, source.size, value), _port(x, 0), x.register(RAX, source.size * 8).read())
-
-
-@system("ins", "outs")
-def port_string(x: SystemExecution) -> None:
-    is_in = x.mnemonic == "ins"
-    operand = x.operands[0 if is_in else 1]
-    assert isinstance(operand, Memory)
-    size, segment, repeated = operand.size, operand.segment, bool(x.inst.repeat)
-    x.ask(lambda core: ports.string_port(core, is_in, size, x.inst.address_size, segment, repeated))
-
-
-# -- transfers
-
-
-def _far_pointer(x: SystemExecution) -> tuple[Value, Value]:
-    """(selector, offset)."""
-    operand = x.operands[0]
-    if isinstance(operand, Far):
-        return x.constant(operand.selector, 16), x.constant(operand.offset, 64)
-    pointer = x.location(0, x.width + 16).read()
-    return pointer.bits(x.width, 16), pointer.trunc(x.width).zext(64)
-
-
-@system("jmp")
-def jmp(x: SystemExecution) -> None:
-    if not is_far(x):
-        return x.machine.jump(_target(x))
-    size = x.inst.operand_size
-    x.machine.handle(lambda core, selector, offset: T.far_jump(core, selector, offset, size), *_far_pointer(x))
-
-
-@system("call")
-def call(x: SystemExecution) -> None:
-    if is_far(x):
-        size = x.inst.operand_size
-        return x.machine.handle(lambda core, selector, offset: T.far_call(core, selector, offset, size), *_far_pointer(x))
-    target = _target(x)
-    x.push(x.constant(x.next, x.branch_width))
-    x.machine.jump(target)
-
-
-@system("retf")
-def retf(x: SystemExecution) -> None:
-    size, release = x.inst.operand_size, x.immediate(0) or 0 if x.operands else 0
-    x.machine.handle(lambda core: T.far_return(core, size, release))
-
-
-@system("iret")
-def iret(x: SystemExecution) -> None:
-    x.machine.handle(lambda core: T.interrupt_return(core, x.inst.operand_size))
-
-
-@system("int")
-def interrupt(x: SystemExecution) -> None:
-    x.machine.handle(lambda core: software(core, x.immediate(0) or 0))
-
-
-@system("int3")
-def int3(x: SystemExecution) -> None:
-    x.machine.handle(lambda core: software(core, 3))
-
-
-@system("into")
-def into(x: SystemExecution) -> None:
-    x.when(x.get(OF), lambda: x.machine.handle(lambda core: software(core, 4)))
-
-
-@system("int1")
-def int1(x: SystemExecution) -> None:
-    """A #DB behind the instruction, without a look at the gate's privilege."""
-
-    def trap(core: Core) -> int:
-        core.state.rip = core.following
-        deliver(core, DB, None, HARDWARE)
-        return core.state.rip
-
-    x.machine.handle(trap)
-
-
-@system("syscall")
-def syscall(x: SystemExecution) -> None:
-    x.machine.handle(T.syscall)
-
-
-@system("sysret")
-def sysret(x: SystemExecution) -> None:
-    x.machine.handle(lambda core: T.sysret(core, 8 if x.inst.mode == 64 and x.inst.operand_size == 8 else 4))
-
-
-@system("sysenter")
-def sysenter(x: SystemExecution) -> None:
-    x.machine.handle(T.sysenter)
-
-
-@system("sysexit")
-def sysexit(x: SystemExecution) -> None:
-    x.machine.handle(lambda core: T.sysexit(core, 8 if x.inst.mode == 64 and x.inst.operand_size == 8 else 4))
-
-
 # -- what may be asked about descriptors
 
 
 @system("lar", "lsl")
 def describe(x: SystemExecution) -> None:
-    x.fault(UD, "no protected mode", x.get(CR0).bit(0).is_zero())
+    _protected(x)
     target, selector = x.location(0), x.location(1, 16).read()
     types = D.LAR_TYPES if x.mnemonic == "lar" else D.LSL_TYPES
     descriptor = x.ask(lambda core, value: D.seen(core, value, types), selector)
@@ -502,6 +408,6 @@ def describe(x: SystemExecution) -> None:
 
 @system("verr", "verw")
 def verify(x: SystemExecution) -> None:
-    x.fault(UD, "no protected mode", x.get(CR0).bit(0).is_zero())
+    _protected(x)
     allowed = x.ask(lambda core, selector: D.may_access(core, selector, x.mnemonic == "verw"), x.location(0, 16).read())
     x.set(ZF, x.constant(allowed, 1))

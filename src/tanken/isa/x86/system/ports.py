@@ -6,9 +6,10 @@ Intel SDM volume 1, chapter 19 (I/O permission bitmap), volume 2 by instruction.
 from __future__ import annotations
 
 from tanken.isa.x86.paging import USER, WRITE
+from tanken.isa.x86.system import debug
 from tanken.isa.x86.system import state as S
-from tanken.isa.x86.system.core import GP, SS, Core, LinearMemory, PortAccess
-from tanken.isa.x86.system.events import MASK64, inside
+from tanken.isa.x86.system.core import GP, MASK64, SS, Core, LinearMemory, PortAccess
+from tanken.isa.x86.system.stacks import inside
 from tanken.isa.x86.system.state import SystemState
 
 BITMAP_AT = 102  # of a 32-bit or 64-bit task state segment
@@ -17,7 +18,7 @@ BITMAP_AT = 102  # of a 32-bit or 64-bit task state segment
 def check(core: Core, port: int, size: int) -> None:
     """#GP where neither IOPL nor the bitmap of the task lets the program."""
     state = core.state
-    if state.real or state.cpl <= state.iopl:
+    if state.real or (state.cpl <= state.iopl and not state.virtual):
         return
     allowed = bool(state.tr_rights & 8) and BITMAP_AT + 1 <= state.tr_limit
     if allowed:
@@ -80,6 +81,10 @@ def segment_error(offset: int, limit: int, rights: int, size: int, write: int) -
 
 def complete(state: SystemState, memory: LinearMemory, access: PortAccess, value: int) -> None:
     """End the instruction that asked; `value` is what IN got."""
+    if state.dr7 & debug.ENABLED:
+        state.pending |= debug.touched(state, access.port, access.size, debug.PORT)
+        if access.string:
+            state.pending |= debug.touched(state, access.linear, access.size, debug.STORE if access.is_in else debug.LOAD)
     value &= (1 << 8 * access.size) - 1
     if not access.string:
         if access.is_in:

@@ -7,7 +7,7 @@ x87, SSE and AVX may be used), 17.2 and 17.3 (breakpoints, single step).
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 from tanken.isa.architecture import Column, Exited, Fault, Faulted, Instruction, Machine, Outside
 from tanken.isa.x86 import layout as L
@@ -17,16 +17,21 @@ from tanken.isa.x86.kernels import walk as W
 from tanken.isa.x86.paging import FETCH, IMPLICIT, USER, WRITE, Control
 from tanken.isa.x86.semantics import semantic_of
 from tanken.isa.x86.semantics.execution import NM, UD
-from tanken.isa.x86.system import cpuid
+from tanken.isa.x86.system import branches as branches  # enters its functions
+from tanken.isa.x86.system import cpuid, debug
 from tanken.isa.x86.system import instructions as instructions  # enters its functions
 from tanken.isa.x86.system import state as S
-from tanken.isa.x86.system.core import DB, GP, PF, SS, XM, Core, Shutdown, WindowOpen
+from tanken.isa.x86.system.core import AC, DB, GP, PF, SS, XM, Core, Shutdown, WindowOpen
 from tanken.isa.x86.system.events import raised
 from tanken.isa.x86.system.execution import SYSTEM, SystemExecution
 from tanken.isa.x86.system.state import SystemState
 
 MORE = frozenset({"SMAP", "MSR", "SEP", "PKU", "MONITOR", "INVPCID", "WBNOINVD"})  # what a user program's CPUID does not announce
+ALIGNED = {2: 1, 4: 3, 6: 3, 8: 7, 10: 7}  # bits that must be clear; of 16 bytes and more it is left open, and not looked at
 XSAVES = ("xsave", "xrstor")
+INTERRUPTS = ("int", "int3", "into", "int1")  # their handler clears TF: a step into it is not seen
+BY_NEW_FLAGS = ("syscall", "sysret")  # whether they are a step the flags that they leave decide
+RESUMING = ("iret", "popf")  # that leave RF as they make it
 STACK_USERS = frozenset("push pop pusha popa pushf popf call ret retf enter leave iret".split())
 
 
@@ -128,44 +133,53 @@ class SystemProcessor:
     # -- around an instruction
 
     def before(self, core: Core) -> None:
-        """Instruction breakpoints, unless RF says that this one was met already."""
+        """What is pending behind the last instruction; then instruction breakpoints, unless RF says that this one was met already."""
         state = self.state
-        if state.dr7 & 0xFF and not state.system_flags & S.RF:
+        if state.pending and state.shadow != state.rip:
+            self._trap("what was pending")
+        if state.dr7 & debug.ENABLED and not state.system_flags & S.RF:
             linear = state.rip if state.mode == 64 else state.bases[S.CS] + state.rip & 0xFFFF_FFFF
-            hit = self._breakpoints(linear, 1, 0)
-            if hit & 15:
+            hit = debug.touched(state, linear, 1, debug.INSTRUCTION)
+            if hit:
                 state.dr6 = state.dr6 & ~0xF | hit
                 raise Faulted(Fault(DB, None, state.rip, "an instruction breakpoint"))
 
-    def _breakpoints(self, linear: int, size: int, kind: int) -> int:
-        """Bits of DR6 for the enabled breakpoints that the access touches; `kind` 0 an instruction, 1 a store, 3 a load or store."""
-        state, hit = self.state, 0
-        for number in range(4):
-            if not state.dr7 >> 2 * number & 3:
-                continue
-            what, length = state.dr7 >> 16 + 4 * number & 3, (1, 2, 8, 4)[state.dr7 >> 18 + 4 * number & 3]
-            matches = what == 0 if kind == 0 else (what == 1 and kind == 1) or what == 3
-            start = state.dr[number] & ~(length - 1)
-            if matches and linear < start + (length if kind else 1) and start < linear + size:
-                hit |= 1 << number
-        return hit
+    def _trap(self, why: str) -> NoReturn:
+        """A #DB behind an instruction."""
+        state = self.state
+        if state.pending & 15:
+            state.dr6 &= ~15
+        state.dr6, state.pending = state.dr6 | state.pending, 0
+        raise Faulted(Fault(DB, None, state.rip, why))
 
-    def watched(self, linear: int, size: int, write: bool) -> int:
-        """Data breakpoints that an access touches."""
-        return self._breakpoints(linear, size, 1 if write else 3) if self.state.dr7 & 0xFF else 0
+    def observed(self, linear: int, size: int, access: int) -> int:
+        """Data breakpoints that an access touches; #AC where a program's access is not aligned and is to be (SDM volume 3, 6.15, table 6-7)."""
+        state = self.state
+        if self.aligns and access & USER and not access & IMPLICIT and linear & ALIGNED.get(size, 0):
+            raise Faulted(Fault(AC, 0, state.rip, f"{size} bytes at {linear:#x}: not aligned"))
+        if not state.dr7 & debug.ENABLED or access & IMPLICIT:
+            return 0
+        return debug.touched(state, linear, size, debug.STORE if access & WRITE else debug.LOAD)
+
+    @property
+    def aligns(self) -> bool:
+        """Whether alignment is checked."""
+        state = self.state
+        return state.cpl == 3 and bool(state.system_flags & S.AC and state.cr0 & S.AM)
 
     def after(self, core: Core, instruction: Inst, before: int, hit: int) -> None:
-        """Traps behind an instruction whose flags were `before` when it began."""
-        state = self.state
+        """Traps behind an instruction whose flags were `before` when it began; behind MOV SS they wait for one more."""
+        state, name = self.state, instruction.mnemonic
         if state.shadow != state.rip:
             state.shadow = S.NOWHERE - 1
-        if state.system_flags & S.RF and instruction.mnemonic not in ("iret", "popf"):
+        if state.system_flags & S.RF and name not in RESUMING:
             state.system_flags &= ~S.RF
-        if (before & S.TF or hit) and not (state.shadow == state.rip and instruction.mnemonic != "sti"):
-            stepped = before & S.TF and instruction.mnemonic not in ("int", "int3", "into", "int1")
-            if stepped or hit:
-                state.dr6 |= hit | (1 << 14 if stepped else 0)
-                raise Faulted(Fault(DB, None, state.rip, "single step" if stepped else "a data breakpoint"))
+        stepped = state.system_flags & S.TF if name in BY_NEW_FLAGS else before & S.TF and name not in INTERRUPTS
+        if stepped:
+            state.pending |= debug.SINGLE_STEP
+        state.pending |= hit
+        if state.pending and not (state.shadow == state.rip and name != "sti"):
+            self._trap("single step" if stepped else "a data breakpoint")
 
     def raised(self, core: Core, fault: Fault) -> Shutdown | None:
         """Deliver a fault."""
@@ -190,7 +204,8 @@ class SystemProcessor:
     @property
     def careful(self) -> bool:
         """Whether each instruction wants a look before or behind it."""
-        return bool(self.state.dr7 & 0xFF or self.state.system_flags & S.TF)
+        state = self.state
+        return bool(state.dr7 & debug.ENABLED or state.system_flags & S.TF or state.pending or self.aligns)
 
     # -- memory
 
@@ -209,21 +224,29 @@ class SystemProcessor:
         state = self.state
         return Control(state.cr0, state.cr3, state.cr4, state.efer, state.system_flags, state.pkru)
 
+    def space(self) -> int:
+        """What tells the translations of one address space from another's."""
+        return self.state.space
+
     def translate(self, words: Any, limit: int, linear: int, access: int, how: int, size: int) -> int:
         """The physical address; a page fault raises Faulted, with CR2 set."""
+        return self.look_up(words, limit, linear, access, how, size)[0]
+
+    def look_up(self, words: Any, limit: int, linear: int, access: int, how: int, size: int) -> tuple[int, int, bool]:
+        """The same, with the bits of an address inside its page, and whether the page is global."""
         state = self.state
         if how & W.LEVELS > 3:
             top = 56 if state.cr4 & S.LA57 else 47
             if linear >> top not in (0, (1 << 64 - top) - 1):
                 raise Faulted(Fault(GP, 0, state.rip, NOT_CANONICAL))
         root = state.cr3 if how & W.LEVELS > 2 else state.cr3 & 0xFFFF_FFFF
-        code, physical, _ = W.walk(words, limit, root, how, state.pkru, linear, access, 1)
+        code, physical, found = W.walk(words, limit, root, how, state.pkru, linear, access, 1)
         if code == W.NOT_BACKED:
             raise Exited(Outside(physical, None, 8, "r"))
         if code >= 0:
             state.cr2 = linear
             raise Faulted(Fault(PF, code, state.rip, f"page fault at {linear:#x}"))
-        return physical
+        return physical, found >> W.PAGE_SHIFT & 63, bool(found & W.IS_GLOBAL)
 
     WRITE, FETCH, IMPLICIT = WRITE, FETCH, IMPLICIT
 

@@ -21,7 +21,7 @@ SCE, LME, LMA, NXE = 1 << 0, 1 << 8, 1 << 10, 1 << 11
 
 # Rights of a segment, as VMX keeps them (SDM volume 3, 25.4.1): bytes 5 and 6 of its descriptor without the limit, and "unusable".
 R_TYPE, R_S, R_DPL, R_P, R_L, R_DB, R_G, R_UNUSABLE = 0xF, 1 << 4, 3 << 5, 1 << 7, 1 << 13, 1 << 14, 1 << 15, 1 << 16
-REAL_DATA, REAL_CODE = 0x93, 0x9B
+REAL_DATA, REAL_CODE, VIRTUAL_DATA = 0x93, 0x9B, 0xF3
 
 NOWHERE = 1 << 64  # no address: nothing is shadowed
 
@@ -43,7 +43,7 @@ class SystemState(State):
         "gdtr_base", "gdtr_limit", "idtr_base", "idtr_limit",
         "ldtr", "ldtr_base", "ldtr_limit", "ldtr_rights", "tr", "tr_base", "tr_limit", "tr_rights",
         "dr", "dr6", "dr7", "kernel_gs", "star", "lstar", "cstar", "sfmask", "sysenter_cs", "sysenter_esp", "sysenter_eip",
-        "tsc_offset", "tsc_aux", "pat", "apic_base", "pkru", "xcr0", "msrs", "shadow", "window", "nmi_blocked",
+        "tsc_offset", "tsc_aux", "pat", "apic_base", "pkru", "xcr0", "msrs", "shadow", "window", "nmi_blocked", "pending",
     )  # fmt: skip
     ALL = (*State.__slots__, *__slots__)
 
@@ -77,6 +77,7 @@ class SystemState(State):
         self.shadow = NOWHERE - 1  # the address of the instruction before which no interrupt comes
         self.window = 0  # whether somebody waits for interrupts to be let in
         self.nmi_blocked = 0
+        self.pending = 0  # bits of DR6 for a #DB that comes before the next instruction (SDM volume 3, 25.4.2)
 
     def copy(self) -> SystemState:
         """An equal state that shares nothing."""
@@ -111,6 +112,17 @@ class SystemState(State):
         return not self.cr0 & PE
 
     @property
+    def virtual(self) -> bool:
+        """Whether the program is a virtual 8086."""
+        return bool(self.system_flags & VM)
+
+    def load_real(self, number: int, selector: int) -> None:
+        """Load a segment register from its selector alone: real mode changes only the base, virtual-8086 mode everything."""
+        if self.virtual:
+            return self.set_segment(number, selector, selector << 4, 0xFFFF, VIRTUAL_DATA)
+        self.set_segment(number, selector, selector << 4, self.limits[number], self.rights[number])
+
+    @property
     def mode(self) -> int:
         """16, 32 or 64: what the code segment says instructions are."""
         rights = self.rights[CS]
@@ -132,6 +144,11 @@ class SystemState(State):
     @property
     def iopl(self) -> int:
         return self.system_flags >> 12 & 3
+
+    @property
+    def space(self) -> int:
+        """The PCID that translations are tagged by."""
+        return self.cr3 & 0xFFF if self.cr4 & PCIDE else 0
 
     def base(self, number: int) -> int:
         """Of a segment register."""
