@@ -86,7 +86,10 @@ class View:
         self.flushed = True
         self.changed()
 
-    def flush_page(self, linear: int) -> None:
+    def flush_space(self, space: int | None) -> None:
+        self.flush()
+
+    def flush_page(self, linear: int, space: int | None = None, and_global: bool = True) -> None:
         self.flushed = True
         self._pages.clear()
 
@@ -148,16 +151,14 @@ class View:
 
     def _pieces(self, linear: int, size: int, access: int) -> list[tuple[int, int]]:
         """(guest-physical address, size) of each page's part, all of them translated before any is touched."""
-        if self.watching:
-            self.hit |= self.processor.watched(linear, size, bool(access & self.processor.WRITE))
         first = PAGE - (linear & PAGE - 1)
-        if size <= first:
-            return [(self._translate(linear, access), size)]
-        parts = [(self._translate(linear, access), first)]
+        parts = [(self._translate(linear, access), min(first, size))]
         while first < size:
             length = min(size - first, PAGE)
             parts.append((self._translate(linear + first & MASK, access), length))
             first += length
+        if self.watching:
+            self.hit |= self.processor.observed(linear, size, access)
         return parts
 
     def fetch(self, linear: int) -> bytes:
