@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tanken.base import progress
 from tanken.base.errors import InputError, UsageError
 from tanken.cli import disc_drives as drives
+
+if TYPE_CHECKING:
+    from tanken.coding.gf256 import Bytes
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +110,7 @@ def _kinds() -> int:
 def _press(options: argparse.Namespace) -> int:
     if options.damage == ["list"]:
         return _kinds()
-    from tanken.disc import damage, geometry, press
+    from tanken.disc import damage, geometry, inputs, press
 
     damages = [damage.parse(text) for text in options.damage]
     if options.seed < 0:
@@ -115,25 +119,32 @@ def _press(options: argparse.Namespace) -> int:
         raise UsageError(f"--form {options.form} of a CD", wanted="t: run lengths of the channel")
     if options.format == "cd" and options.layers:
         raise UsageError("--layers of a CD", wanted="one layer")
-    try:
-        image = sys.stdin.buffer.read() if options.image == "-" else Path(options.image).read_bytes()
-    except OSError as error:
-        raise InputError(error.strerror or str(error), where=options.image, wanted="an image") from error
-    if not image:
+    data = inputs.open_bytes(options.image)
+    if not len(data):
         raise InputError("an empty image", where=options.image, wanted="user data")
+    image = data.data
     blocks = -(-len(image) // 32768)
     room = geometry.block_at(geometry.RIM, geometry.dvd(2 if options.layers else 1))
     stride = max(1, room // (-(-blocks // 2) if options.layers else blocks)) if options.spread else 1
     tell = progress.to(sys.stderr) if sys.stderr.isatty() else progress.silent
     if options.format == "cd":
         cover = geometry.CD.steps_to(geometry.RIM) / (-(-len(image) // 2048) * 98 + 111)
-        pieces: Iterable[bytes] = [press.press_cd(image, damages, options.seed, max(1, int(cover)) if options.spread else 1)]
+        pieces = press.press_cd(image, damages, options.seed, max(1, int(cover)) if options.spread else 1, progress=tell)
     else:
         pieces = press.press_dvd(image, options.form or "2366", damages, options.seed, stride, options.layers, tell)
-    written = _write(options.output, pieces)
+    written = _write(options.output, _forgetting(pieces, data))
     if options.output != "-":
         print(f"{options.output}: {written:,} bytes, {blocks:,} ECC blocks' worth of user data" if options.format == "dvd" else f"{options.output}: {written:,} runs")
     return 0
+
+
+def _forgetting(pieces: Iterable[bytes], data: Bytes) -> Iterator[bytes]:
+    """The pieces, while the image's memory is given back: what is behind is not asked for again, or read anew."""
+    from tanken.disc import inputs
+
+    for piece in pieces:
+        yield piece
+        inputs.forget(data, len(data))
 
 
 def _write(path: str, pieces: Iterable[bytes]) -> int:

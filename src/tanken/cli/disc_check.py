@@ -17,7 +17,7 @@ from tanken.base.kinds import Thing
 def run(thing: Thing, options: argparse.Namespace) -> int:
     """0 when nothing is lost."""
     from tanken.disc import saving
-    from tanken.disc.dvdisaster.create import write_whole
+    from tanken.disc.dvdisaster import create
 
     if options.output and not options.repair:
         raise UsageError("-o without --repair", wanted="--repair, since a check never writes")
@@ -28,12 +28,14 @@ def run(thing: Thing, options: argparse.Namespace) -> int:
     if options.repair and options.thing[0] == "-" and not options.output:
         raise UsageError("no output", wanted="-o FILE with the standard input")
     tell = progress.to(sys.stderr) if sys.stderr.isatty() else progress.silent
-    out, fixed, file = saving.save(options.thing, options.format, options.ecc, tell)
     if options.repair:
-        write_whole(target, fixed)
+        with create.written(target) as put:
+            out, file = saving.save(options.thing, options.format, options.ecc, tell, put)
         if file is not None and out.ecc_bad:
-            write_whole(options.ecc + ".repaired", file)
+            create.write_whole(options.ecc + ".repaired", file)
             out.notes.append(f"the error correction file was damaged too: {options.ecc}.repaired")
+    else:
+        out, _ = saving.save(options.thing, options.format, options.ecc, tell)
     if options.json:
         print(out.to_json())
         return int(out.lost > 0)

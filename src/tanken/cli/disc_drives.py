@@ -6,13 +6,13 @@ A drive is named /dev/sr0, sim:IMAGE (a simulated one with that disc in it) or r
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tanken.base import progress
 from tanken.base.errors import InputError, UnsupportedError, UsageError
+from tanken.base.interrupt import held
 from tanken.base.records import json_line
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _prove(options: argparse.Namespace) -> int:
 
 
 def _scan(options: argparse.Namespace) -> int:
-    from tanken.cli.measure import table
+    from tanken.cli.measure import SAVE, save, table
     from tanken.disc.drive import scan
     from tanken.disc.measure import Measurement
     from tanken.disc.summary import summarise
@@ -106,15 +106,17 @@ def _scan(options: argparse.Namespace) -> int:
         for line in made.lines:
             _tell(line, options.json)
     tell = progress.to(sys.stderr) if sys.stderr.isatty() else progress.silent
-    try:
-        for line in scan.scan(transport, family, options.kind, len(made.lines), None, tell):
-            made.lines.append(line)
-            _tell(line, options.json)
-    finally:
-        if state is not None:
-            new = state.with_name(state.name + ".new")
-            new.write_text(json_line(made.state()))
-            os.replace(new, state)
+    with held() as stop:
+        try:
+            for count, line in enumerate(scan.scan(transport, family, options.kind, len(made.lines), None, tell), 1):
+                made.lines.append(line)
+                _tell(line, options.json)
+                if state is not None and count % SAVE == 0:
+                    save(state, made)
+                stop()
+        finally:
+            if state is not None:
+                save(state, made)
     found = summarise(made, options.type)
     print(json_line({"summary": found}) if options.json else "\n".join(table(found)))
     return 0

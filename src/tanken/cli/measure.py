@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tanken.base import progress
 from tanken.base.errors import InputError, UsageError
+from tanken.base.interrupt import held
 from tanken.base.records import json_line
 
 if TYPE_CHECKING:
@@ -104,14 +105,16 @@ def _measure(options: argparse.Namespace) -> Measurement:
         for line in made.lines:
             _tell(line, options.json)
     tell = progress.to(sys.stderr) if sys.stderr.isatty() else progress.silent
-    try:
-        for count, line in enumerate(measure.run(source, made, tell), 1):
-            _tell(line, options.json)
-            if state is not None and count % SAVE == 0:
-                _save(state, made)
-    finally:
-        if state is not None:
-            _save(state, made)
+    with held() as stop:
+        try:
+            for count, line in enumerate(measure.run(source, made, tell), 1):
+                _tell(line, options.json)
+                if state is not None and count % SAVE == 0:
+                    save(state, made)
+                stop()
+        finally:
+            if state is not None:
+                save(state, made)
     return made
 
 
@@ -120,10 +123,14 @@ def _tell(line: Line, json: bool) -> None:
         print(line.to_json())
 
 
-def _save(path: Path, made: Measurement) -> None:
+def save(path: Path, made: Measurement) -> None:
+    """Writes the state, whole or not at all. Raises InputError where that is impossible."""
     new = path.with_name(path.name + ".new")
-    new.write_text(json_line(made.state()))
-    os.replace(new, path)
+    try:
+        new.write_text(json_line(made.state()))
+        os.replace(new, path)
+    except OSError as error:
+        raise InputError(error.strerror or str(error), where=str(path), wanted="a file that can be written") from error
 
 
 def _write(path: str, content: str | bytes) -> None:

@@ -57,7 +57,7 @@ def _disc_codes() -> None:
     blocks = np.frombuffer(b"".join(press.press_dvd(bytes(32768), damages=[damage.parse("jitter:level=0.04")])), dtype=np.uint8).reshape(-1, 13, 182)
     modulation.decode(modulation.encode(blocks))
     decode.decode(block.from_recorded(blocks))
-    symbols, _ = efm.decode(efm.from_runs(np.frombuffer(press.press_cd(bytes(4096), [damage.parse("jitter:level=0.02")]), dtype=np.uint8)))
+    symbols, _ = efm.decode(efm.from_runs(np.frombuffer(b"".join(press.press_cd(bytes(4096), [damage.parse("jitter:level=0.02")])), dtype=np.uint8)))
     circ.decode((symbols[:, 1:] & 255).astype(np.uint8), symbols[:, 1:] < 0)
 
 

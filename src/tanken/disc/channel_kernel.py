@@ -47,80 +47,109 @@ def _trailing(word: int, bits: int) -> int:
     return count
 
 
-@kernel
-def efm_encode(symbols: Any, frames: int, words: Any, out: Any) -> None:
-    """Channel bits of `frames` frames of 33 symbols (0 to 255, 256 and 257 the sync words of the subcode), one bit a byte of `out`.
+SYNC, SYNC_BITS = 0b100000000001000000000010, 24
+SYNC_ROW = 258  # of the table of words, behind 256 bytes and two sync words of the subcode
+FALSE_SYNC, FALSE_BITS = 0b10000000000100000000001, 23  # two runs of 11 in a row
 
-    A frame: 24 bits of sync, 3 of merging, then 33 times a word of 14 and 3 merging bits, which join it to what follows.
+
+def efm_words(words: list[int]) -> list[int]:
+    """What `efm_encode` asks of each word and of the sync, five numbers in a row: itself, its digital sum, the level after it, zeros at either end."""
+    out: list[int] = []
+    for word, bits in (*((word, 14) for word in words), (SYNC, SYNC_BITS)):
+        reached = _sum(word, bits, 1)
+        out += [word, reached >> 1, 1 if reached & 1 else -1, _leading(word, bits), _trailing(word, bits)]
+    return out
+
+
+@kernel
+def efm_encode(symbols: Any, frames: int, table: Any, out: Any, state: Any) -> int:
+    """Channel bits of `frames` frames of 33 symbols (0 to 255, 256 and 257 the sync words of the subcode), one bit a byte of `out`; returns their count.
+
+    A frame: 24 bits of sync, 3 of merging, then 33 times a word of 14 and 3 merging bits, which join it to what follows. `state` goes from piece
+    to piece of a stream: whether it has begun, level, digital sum, zeros at the end, the last 24 bits.
     """
-    sync = 0b100000000001000000000010
-    level, total, trailing, at = 1, 0, 0, 0
+    begun, level, total, trailing, before, at = state[0], state[1], state[2], state[3], state[4], 0
     for f in range(frames):
         for s in range(-1, CD_SYMBOLS):
-            word = sync if s < 0 else words[symbols[f, s]]
-            bits = 24 if s < 0 else 14
-            if at:  # merging bits before this word
-                best, best_sum, best_state = -1, 0, 0
-                lead = _leading(word, bits)
-                for choice in range(4):
-                    merge = 0 if choice == 0 else 1 << (choice - 1)
-                    left = trailing + (3 if merge == 0 else 3 - choice)
-                    right = lead if merge == 0 else choice - 1 + lead
-                    if merge == 0:
-                        if not 2 <= trailing + 3 + lead <= 10:
-                            continue
-                    elif not 2 <= left <= 10 or not 2 <= right <= 10:
-                        continue
-                    if s >= 0 and _false_sync(out, at, merge, word):
-                        continue
-                    state = _sum(merge << bits | word, bits + 3, level)
-                    after = total + (state >> 1)
-                    if best < 0 or abs(after) < abs(best_sum):
-                        best, best_sum, best_state = merge, after, state
-                if best < 0:  # a frame always has a legal merge by construction of the code
-                    best, best_state = 0, _sum(word, bits + 3, level)
-                    best_sum = total + (best_state >> 1)
-                _put(out, at, best, 3)
-                at += 3
-                total = best_sum
-                level = 1 if best_state & 1 else -1
-            else:
-                state = _sum(word, bits, level)
-                total += state >> 1
-                level = 1 if state & 1 else -1
-            _put(out, at, word, bits)
-            at += bits
-            trailing = _trailing(word, bits)
-    _put(out, at, 0 if trailing + 3 <= 10 else 2, 3)
+            row = 5 * (SYNC_ROW if s < 0 else symbols[f, s])
+            word, bits = table[row], SYNC_BITS if s < 0 else 14
+            merge, length = 0, 0
+            if begun:
+                merge = _merge(table, row, s >= 0, level, total, trailing, before)
+                length = 3
+                total += _merge_sum(merge, level)
+                level = -level if merge else level
+            total += level * table[row + 1]
+            level *= table[row + 2]
+            trailing = table[row + 4]
+            before = (before << (length + bits) | merge << bits | word) & 0xFFFFFF
+            _put(out, at, merge << bits | word, length + bits)
+            at += length + bits
+            begun = 1
+    state[0], state[1], state[2], state[3], state[4] = begun, level, total, trailing, before
+    return at
 
 
 @kernel
-def _false_sync(out: Any, at: int, merge: int, word: int) -> bool:
-    """Whether two runs of 11 in a row would come about where the word is joined."""
-    last, previous, found = -1, 0, False
-    for i in range(-24, 17):
-        if i < 0:
-            bit = out[at + i] if at + i >= 0 else 0
-        elif i < 3:
-            bit = merge >> (2 - i) & 1
-        else:
-            bit = word >> (16 - i) & 1
-        if bit:
-            run = i - last if last > -100 and (last != -1 or found) else 0
-            if run == 11 and previous == 11 and i >= 0:
-                return True
-            previous, last, found = run, i, True
+def _merge_sum(merge: int, level: int) -> int:
+    """The digital sum of three merging bits: 0, or a one at one of their places."""
+    if merge == 0:
+        return 3 * level
+    return -3 * level if merge == 4 else -level if merge == 2 else level
+
+
+@kernel
+def _merge(table: Any, row: int, checked: bool, level: int, total: int, trailing: int, before: int) -> int:
+    """The merging bits before a word that keep runs of 3 to 11 and make no false sync; among them those with the smallest digital sum after the word."""
+    lead, best, best_sum = table[row + 3], -1, 0
+    for choice in range(4):
+        merge = 0 if choice == 0 else 1 << (choice - 1)
+        if merge == 0:
+            if not 2 <= trailing + 3 + lead <= 10:
+                continue
+        elif not 2 <= trailing + 3 - choice <= 10 or not 2 <= choice - 1 + lead <= 10:
+            continue
+        if checked and _false_sync(before << 17 | merge << 14 | table[row]):
+            continue
+        after = total + _merge_sum(merge, level) + (-level if merge else level) * table[row + 1]
+        if best < 0 or abs(after) < abs(best_sum):
+            best, best_sum = merge, after
+    return max(0, best)  # a frame always has a legal merge by construction of the code
+
+
+@kernel
+def _false_sync(bits: int) -> bool:
+    """Whether two runs of 11 in a row end within the last 17 of these bits."""
+    for place in range(17):
+        if bits >> place & ((1 << FALSE_BITS) - 1) == FALSE_SYNC:
+            return True
     return False
 
 
 @kernel
-def efm_frames(bits: Any, count: int, starts: Any, most: int) -> int:
-    """Finds frames by their sync pattern; where one is missing, 588 bits after the last. Fills `starts` (negative - 1: without sync)."""
-    found, at, misses = 0, 0, 0
-    last = -1
+def run_lengths(bits: Any, count: int, before: int, out: Any) -> int:
+    """Distances between ones, 255 at most; `before` bits stand behind the last one of the piece before, -1 where there was none. Returns how many."""
+    found, last = 0, -before - 1 if before >= 0 else count
+    for i in range(count):
+        if bits[i]:
+            if last < i:
+                out[found] = min(255, i - last)
+                found += 1
+            last = i
+    return found
+
+
+@kernel
+def efm_frames(bits: Any, count: int, starts: Any, most: int, state: Any) -> int:
+    """Finds frames by their sync pattern; where one is missing, 588 bits after the last. Fills `starts` (negative - 1: without sync).
+
+    `state` goes from piece to piece of a stream: where to go on (two bits before it must still be there), frames in a row without sync, and whether
+    the place is known. A frame is found when all of its bits are there.
+    """
+    found, at, misses, known = 0, state[0], state[1], state[2]
     while at + CD_FRAME <= count and found < most:
         place = -1
-        if last >= 0:  # at the expected place, or up to two bits beside it
+        if known:  # at the expected place, or up to two bits beside it
             for slip in (0, -1, 1, -2, 2):
                 if at + slip >= 0 and _is_sync(bits, at + slip, count):
                     place = at + slip
@@ -136,12 +165,14 @@ def efm_frames(bits: Any, count: int, starts: Any, most: int) -> int:
             while place + CD_FRAME <= count and not _is_sync(bits, place, count):
                 place += 1
             if place + CD_FRAME > count:
+                at, known = place, 0
                 break
         misses = 0
         starts[found] = place
         found += 1
-        last = place
+        known = 1
         at = place + CD_FRAME
+    state[0], state[1], state[2] = at, misses, known
     return found
 
 

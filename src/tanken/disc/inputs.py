@@ -6,6 +6,7 @@ bytes behind), 2,352-byte sectors with .sub, .c2, .cue or .ccd beside them, `.ef
 
 from __future__ import annotations
 
+import mmap
 import re
 import sys
 from dataclasses import dataclass
@@ -101,6 +102,13 @@ def open_bytes(name: str) -> Bytes:
         return np.memmap(name, dtype=np.uint8, mode="r")
     except (OSError, ValueError) as error:
         raise InputError(getattr(error, "strerror", None) or str(error), where=name, wanted="a disc image") from error
+
+
+def forget(data: Bytes, end: int) -> None:
+    """Gives back the memory of a file's first `end` bytes, which have been read; they are read anew where they are asked for again."""
+    pages = getattr(data, "_mmap", None)
+    if pages is not None:
+        pages.madvise(mmap.MADV_DONTNEED, 0, max(mmap.PAGESIZE, end // mmap.PAGESIZE * mmap.PAGESIZE))
 
 
 def _beside(path: Path, suffix: str) -> Bytes | None:

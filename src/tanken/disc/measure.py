@@ -16,8 +16,8 @@ import numpy as np
 from tanken.base.errors import InputError
 from tanken.base.progress import Event, Progress, silent
 from tanken.base.records import Record
-from tanken.disc import geometry
-from tanken.disc.cd import circ, efm, sector, subcode
+from tanken.disc import geometry, inputs
+from tanken.disc.cd import channel, circ, efm, sector, subcode
 from tanken.disc.dvd import block, frame, modulation
 from tanken.disc.dvd.block import COLUMNS, ROWS
 from tanken.disc.dvd.decode import Report, decode
@@ -34,7 +34,6 @@ CHUNK = 128  # ECC blocks at a time
 SAMPLE = 1024  # sectors that are asked for their layer
 SECOND = 75  # sectors
 FRAMES_A_SECOND = SECOND * circ.FRAMES
-PREGAP = 150  # sectors by which the time in Q is ahead of the program area's first
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -81,6 +80,7 @@ class Measurement:
     longest: int = 0
     layers: int = 1
     span: int = 1  # ECC blocks of a line
+    place: dict[str, Any] = field(default_factory=dict)  # where to go on, of a stream that has no units
     log: bool = False  # of a drive's scan log, not measured here
 
     def column(self, name: str) -> NDArray[np.int64]:
@@ -92,7 +92,8 @@ class Measurement:
         """Everything, in the types of JSON."""
         grids = {layer: {name: getattr(grid, name).tolist() for name in Grid.NAMES} for layer, grid in (("grid", self.grid), ("upper", self.upper))}
         return {"source": self.source, "form": self.form, "kind": self.kind, "notes": self.notes, "lines": [dict(line.items()) for line in self.lines],
-                **grids, "bursts": self.bursts.tolist(), "longest": self.longest, "layers": self.layers, "span": self.span}  # fmt: skip
+                **grids, "bursts": self.bursts.tolist(), "longest": self.longest, "layers": self.layers, "span": self.span,
+                "place": self.place}  # fmt: skip
 
     @classmethod
     def restore(cls, text: str, where: str) -> Measurement:
@@ -105,6 +106,7 @@ class Measurement:
                 for name in Grid.NAMES:
                     getattr(grid, name)[:] = state[layer][name]
             made.bursts[:], made.longest, made.layers, made.span = state["bursts"], int(state["longest"]), int(state["layers"]), max(1, int(state["span"]))
+            made.place = dict(state["place"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"no state of a measurement ({type(error).__name__})", where=where, hint="remove the file to begin anew") from error
         return made
@@ -154,6 +156,7 @@ def _dvd(source: Source, made: Measurement, progress: Progress) -> Iterator[Line
         if len(piece) % SECTORS:
             piece = np.concatenate([piece, np.zeros((SECTORS - len(piece) % SECTORS, unit), dtype=np.uint8)])
         yield from _dvd_piece(source.form.name, piece, start, made)
+        inputs.forget(source.data, (start + CHUNK) * SECTORS * unit)
         progress(Event("measure", min(start + CHUNK, total), total, f"{total} ECC blocks"))
 
 
@@ -172,10 +175,9 @@ def _blocks(blocks: Bytes, start: int, made: Measurement) -> Iterator[Line]:
     received = blocks.copy()
     report = decode(blocks)
     _places(received, blocks, report, made)
-    for i in range(len(blocks)):
-        values = [int(getattr(report, name)[i]) for name in ("psn", "pi", "pif", "po", "pof", "edc_bad")]
-        made.lines.append(BlockLine(start + i, *values))
-        yield made.lines[-1]
+    counts = np.array([getattr(report, name) for name in ("psn", "pi", "pif", "po", "pof", "edc_bad")], dtype=np.int64).T.tolist()
+    made.lines += [BlockLine(start + i, *values) for i, values in enumerate(counts)]  # all at once: whoever stops between two has a whole piece
+    yield from made.lines[start:]
 
 
 def _places(received: Bytes, corrected: Bytes, report: Report, made: Measurement) -> None:
@@ -241,7 +243,7 @@ def _frames_only(piece: Bytes, start: int, made: Measurement) -> Iterator[Line]:
 
 def _dvd_runs(source: Source, made: Measurement, progress: Progress) -> Iterator[Line]:
     """A channel of run lengths: bits, sync frames, recording frames, blocks from the first sector whose number is a multiple of 16 on."""
-    if made.lines:
+    if made.place.get("done"):
         return
     rows, marks = modulation.decode(efm.from_runs(np.asarray(source.data)))
     numbers = frame.psns(rows.reshape(len(rows), block.RECORDED_ROWS * COLUMNS))
@@ -250,14 +252,13 @@ def _dvd_runs(source: Source, made: Measurement, progress: Progress) -> Iterator
     rows = rows[skip:]
     made.layers = max(made.layers, layers_of(np.ascontiguousarray(rows[:, 0, :6])))
     rows = rows[: len(rows) // SECTORS * SECTORS]
-    if not len(rows):
-        made.notes.append("no whole ECC block was found in the channel")
-        return
-    made.notes.append(f"{int(marks[skip : skip + len(rows)].sum())} symbols were no word of the modulation")
     total = len(rows) // SECTORS
-    for start in range(0, total, CHUNK):
+    for start in range(len(made.lines), total, CHUNK):
         yield from _blocks(block.from_recorded(rows[start * SECTORS : (start + CHUNK) * SECTORS]), start, made)
         progress(Event("measure", min(start + CHUNK, total), total, f"{total} ECC blocks"))
+    made.place = {"done": True}
+    words = f"{int(marks[skip : skip + len(rows)].sum())} symbols were no word of the modulation"
+    made.notes.append(words if total else "no whole ECC block was found in the channel")
 
 
 def classes(done: circ.Decoded, second: int) -> tuple[dict[str, int], dict[str, int]]:
@@ -276,77 +277,30 @@ def _classes(status: NDArray[np.int16], stage: int) -> dict[str, int]:
 
 
 def _efm(source: Source, made: Measurement, progress: Progress) -> Iterator[Line]:
-    """A CD's channel: frames, C1, C2, sectors. The whole stream is decoded at once."""
-    if made.lines:
+    """A CD's channel, second by second: frames, C1, C2, sectors."""
+    if made.place.get("done"):
         return
-    symbols, synced = efm.decode(efm.from_runs(np.asarray(source.data)))
-    if not len(symbols):
+    reader = channel.Channel(source.data, made.place.get("channel"))
+    sums = made.place.get("sums") or {"frames": 0, "unsynced": 0, "sectors": 0, "bad": 0}
+    for second in reader.seconds():
+        made.grid.add(geometry.CD.radius(second.places), geometry.CD.angle(second.places), second.symbols.astype(np.int64), second.c1 < 0)
+        c1, c2, bad = _classes(second.c1, 1), _classes(second.c2, 2), int(second.bad.sum())
+        for name, value in (("frames", len(second.c1)), ("unsynced", second.unsynced), ("sectors", len(second.bad)), ("bad", bad)):
+            sums[name] += value
+        made.lines.append(SecondLine(second.number, c1, c2, sum(c1.values()), bad, second.q_bad, None))
+        made.place = {"channel": reader.place, "sums": sums}
+        yield made.lines[-1]
+        inputs.forget(source.data, reader.reader.done)
+        if not reader.reader.ended:
+            progress(Event("measure", reader.reader.done, source.units, f"{second.number + 1} seconds"))
+    made.place = {"done": True}
+    progress(Event("measure", source.units, source.units, f"{len(made.lines)} seconds"))
+    if not sums["frames"]:
         made.notes.append("no frame was found in the channel")
         return
-    if not synced.all():
-        made.notes.append(f"{int((~synced).sum())} of {len(synced)} frames had lost their sync")
-    erased = symbols[:, 1:] < 0
-    done = circ.decode(np.where(erased, 0, symbols[:, 1:] & 255).astype(np.uint8), erased)
-    steps = frame_steps(symbols[:, 0])
-    made.grid.add(geometry.CD.radius(steps), geometry.CD.angle(steps), done.symbols.astype(np.int64), done.c1 < 0)
-    sectors, bad = find_sectors(done)
-    made.notes.append(f"{len(sectors)} sectors found in the stream, {int(bad.sum())} with an EDC that fails" if len(sectors) else "no data sectors: audio, or too short")
-    q_bad = _q_errors(symbols[:, 0])
-    total = -(-len(symbols) // FRAMES_A_SECOND)
-    for second in range(total):
-        c1, c2 = classes(done, second)
-        edc = int(bad[second * SECOND : (second + 1) * SECOND].sum())
-        made.lines.append(SecondLine(second, c1, c2, sum(c1.values()), edc, int(q_bad[second * SECOND : (second + 1) * SECOND].sum()), None))
-        yield made.lines[-1]
-        progress(Event("measure", second + 1, total, f"{total} seconds"))
-
-
-def find_sectors(done: circ.Decoded) -> tuple[Bytes, NDArray[np.bool_]]:
-    """Sectors in the decoded stream, by their sync, descrambled and corrected by P and Q; which EDC still fails."""
-    stream = circ.swap(done.frames.reshape(-1))
-    marks = circ.swap(done.marks.reshape(-1).astype(np.uint8))
-    places = np.flatnonzero(stream[: -len(sector.SYNC)] == 0) if len(stream) > sector.SECTOR else np.zeros(0, dtype=np.int64)
-    for offset in range(1, 12):
-        places = places[stream[places + offset] == sector.SYNC[offset]]
-    if not len(places):
-        return np.zeros((0, sector.SECTOR), dtype=np.uint8), np.zeros(0, dtype=np.bool_)
-    first = int(np.bincount(places % sector.SECTOR).argmax())
-    count = (len(stream) - first) // sector.SECTOR
-    whole = sector.scramble(stream[first : first + count * sector.SECTOR].reshape(count, sector.SECTOR))
-    whole[:, :12] = sector.SYNC
-    whole[:, 15] = np.bincount(whole[:, 15]).argmax()
-    _, bad = sector.correct(whole, marks[first : first + count * sector.SECTOR].reshape(count, sector.SECTOR))
-    return whole, bad
-
-
-def frame_steps(symbols: NDArray[np.int16]) -> NDArray[np.float64]:
-    """Frames from the beginning of the program area to each frame, by the times in Q; from 0 on where Q does not tell."""
-    places = np.arange(len(symbols), dtype=np.float64)
-    starts = np.flatnonzero(symbols[: max(0, len(symbols) - circ.FRAMES + 1)] == efm.S0)
-    if len(starts) < 3:
-        return places
-    told = subcode.absolute(np.ascontiguousarray(subcode.separate(symbols[starts[:, None] + np.arange(circ.FRAMES)])[:, 12:24]))
-    starts, told = starts[told >= 0], told[told >= 0]
-    fits = np.concatenate([[True], (told[1:-1] >= told[:-2]) & (told[1:-1] <= told[2:]), [True]]) if len(told) > 2 else np.zeros(len(told), dtype=np.bool_)
-    if fits.sum() < 3:
-        return places
-    starts, steps = starts[fits], np.maximum.accumulate((told[fits] - PREGAP) * float(circ.FRAMES))
-    pace = float(np.median(np.diff(steps) / np.diff(starts)))
-    found = np.interp(places, starts, steps)
-    found += pace * (np.minimum(places - starts[0], 0) + np.maximum(places - starts[-1], 0))
-    return np.maximum(found, 0)
-
-
-def _q_errors(symbols: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """Of each whole subcode block from the first S0 on, whether the check of Q fails."""
-    starts = np.flatnonzero(symbols == efm.S0)
-    if not len(starts):
-        return np.zeros(0, dtype=np.bool_)
-    first = int(np.bincount(starts % circ.FRAMES).argmax())
-    count = (len(symbols) - first) // circ.FRAMES
-    channels = subcode.separate(symbols[first : first + count * circ.FRAMES].reshape(count, circ.FRAMES))
-    wrong: NDArray[np.bool_] = ~subcode.q_good(channels[:, 12:24])
-    return wrong
+    if sums["unsynced"]:
+        made.notes.append(f"{sums['unsynced']} of {sums['frames']} frames had lost their sync")
+    made.notes.append(f"{sums['sectors']} sectors found in the stream, {sums['bad']} with an EDC that fails" if sums["sectors"] else "no data sectors: audio, or too short")
 
 
 def _sectors(source: Source, made: Measurement, progress: Progress) -> Iterator[Line]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Damages = Sequence[tuple[str, dict[str, float]]]
 BATCH = 256  # ECC blocks at a time
+CD_BATCH = 300  # sectors at a time
 FORMS = {"2064": "data frames after correction", "2366": "recording frames", "2384": "recording frames and 18 more bytes", "t": "run lengths of the channel"}
 
 
@@ -117,27 +118,46 @@ def _dvd_form(recorded: Bytes, form: str) -> bytes:
     return block.frames_of(corrected).tobytes()
 
 
-def cd_track(count: int, stride: int = 1, first: int = 0) -> Track:
-    """The places of a CD's channel frames from sector `first` on, each `stride` frames behind the one before."""
-    steps = first * circ.FRAMES + np.arange(count, dtype=np.float64) * stride
+def cd_track(count: int, stride: int = 1, first: int = 0, skip: int = 0) -> Track:
+    """The places of a CD's channel frames of a stream that begins at sector `first`, each `stride` frames behind the one before; `skip` frames on."""
+    steps = first * circ.FRAMES + (skip + np.arange(count, dtype=np.float64)) * stride
     return Track(geometry.CD.radius(steps), geometry.CD.angle(steps))
 
 
-def press_cd(image: memoryview | bytes, damages: Damages = (), seed: int = 0, stride: int = 1, first: int = 0) -> bytes:
-    """Run lengths (one byte a run) of a CD: sectors in mode 1, scrambled, CIRC, subcode, EFM. The whole image at once: 2,352 bytes become about 25 kB.
+def _cd_frames(image: memoryview | bytes, first: int, start: int, stop: int) -> Bytes:
+    """Data frames of sectors `start` to `stop` of an image, in mode 1 and scrambled; behind its end is silence."""
+    count = max(1, -(-len(image) // USER))
+    have = max(0, min(stop, count) - start)
+    out = np.zeros(((stop - start), circ.FRAMES * circ.F1), dtype=np.uint8)
+    user = np.zeros((have, USER), dtype=np.uint8)
+    piece = np.frombuffer(image[start * USER : (start + have) * USER], dtype=np.uint8)
+    user.reshape(-1)[: len(piece)] = piece
+    out[:have] = circ.swap(sector.scramble(sector.make(user, first + start)))
+    return out.reshape(-1, circ.F1)
+
+
+def press_cd(
+    image: memoryview | bytes, damages: Damages = (), seed: int = 0, stride: int = 1, first: int = 0, progress: Progress = silent
+) -> Iterator[bytes]:
+    """Run lengths (one byte a run) of a CD, some sectors at a time: sectors in mode 1, scrambled, CIRC, subcode, EFM. 2,352 bytes become about 12 kB.
 
     With a stride the frames lie apart on the disc, as if only every `stride`th had been read; Q tells where.
     """
-    user = np.zeros((max(1, -(-len(image) // USER)), USER), dtype=np.uint8)
-    user.reshape(-1)[: len(image)] = np.frombuffer(image, dtype=np.uint8)
-    sectors = sector.scramble(sector.make(user, first))
-    channel = circ.encode(circ.swap(sectors).reshape(-1, circ.F1))
-    whole = -(-len(channel) // circ.FRAMES)  # sectors of subcode
-    symbols = np.zeros((whole * circ.FRAMES, efm.SYMBOLS), dtype=np.int16)
-    symbols[:, 0] = subcode.interleave(subcode.of_sectors(whole, first, stride=stride)).reshape(-1)
-    tail = circ.encode(np.zeros((whole * circ.FRAMES, circ.F1), dtype=np.uint8))[circ.DELAY :][: len(symbols) - len(channel)]
-    rows = np.concatenate([channel, tail])
-    if damages:
-        damaged(rows, cd_track(len(rows), stride, first), damages, seed)
-    symbols[:, 1:] = rows
-    return efm.to_runs(efm.encode(symbols)).tobytes()
+    count = max(1, -(-len(image) // USER))
+    whole = -(-(count * circ.FRAMES + circ.DELAY) // circ.FRAMES)  # sectors of subcode
+    bits, runs = efm.Encoder(), efm.Runs()
+    for start in range(0, whole, CD_BATCH):
+        stop = min(start + CD_BATCH, whole)
+        before = max(0, start - 2)  # what went in up to 111 frames ago still comes out
+        channel = circ.encode(_cd_frames(image, first, before, stop))[(start - before) * circ.FRAMES : (stop - before) * circ.FRAMES]
+        symbols = np.empty((len(channel), efm.SYMBOLS), dtype=np.int16)
+        symbols[:, 0] = subcode.interleave(subcode.of_sectors(stop - start, first + start * stride, stride=stride)).reshape(-1)
+        symbols[:, 1:] = channel
+        if damages:
+            rows = symbols.astype(np.uint8)
+            damaged(rows, cd_track(len(rows), stride, first, start * circ.FRAMES), damages, seed, start)
+            wrong = rows != symbols.astype(np.uint8)  # the two sync words of the subcode are no bytes: they become some
+            symbols[wrong] = rows[wrong]
+        yield runs.feed(bits.feed(symbols)).tobytes()
+        progress(Event("press", stop, whole, f"{count} sectors"))
+    yield runs.feed(bits.finish()).tobytes()

@@ -5,6 +5,7 @@ DVD: inner and outer code; CD: CIRC, P and Q, C2 pointers as erasures; images: R
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,16 @@ import numpy as np
 from tanken.base.errors import InputError, UsageError
 from tanken.base.progress import Event, Progress, silent
 from tanken.base.records import Record
-from tanken.disc import inputs, merge
-from tanken.disc.cd import circ, efm, sector
+from tanken.disc import inputs, merge, saving_cd
+from tanken.disc.cd import efm
 from tanken.disc.dvd import block, decode, frame, modulation
 from tanken.disc.dvd.frame import SECTORS
 from tanken.disc.dvdisaster import repair
 from tanken.disc.inputs import Source
-from tanken.disc.measure import find_sectors
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from tanken.coding.gf256 import Bytes
 
 CHUNK = 64  # ECC blocks at a time
@@ -44,11 +46,24 @@ class Saved(Record):
     ecc_bad: int = 0
     notes: list[str] = field(default_factory=list)
 
+    def note_lost(self, bad: NDArray[np.bool_], first: int = 0) -> None:
+        """Adds the wrong ones among the sectors from number `first` on."""
+        self.lost += int(bad.sum())
+        self.lost_sectors += (np.flatnonzero(bad)[: max(0, SHOWN - len(self.lost_sectors))] + first).tolist()
 
-def save(names: list[str], forced: str | None = None, ecc: str | None = None, progress: Progress = silent) -> tuple[Saved, Bytes, Bytes | None]:
-    """Corrects one disc from its reads; returns what came of it, the corrected bytes in the first read's format, and an error correction file.
 
-    Raises UsageError where the reads are not of one format, InputError where nothing could check the data.
+Put = Callable[["Bytes"], None]
+
+
+def nowhere(piece: Bytes) -> None:
+    """Where corrected bytes go that nobody wants."""
+
+
+def save(names: list[str], forced: str | None = None, ecc: str | None = None, progress: Progress = silent, put: Put = nowhere) -> tuple[Saved, Bytes | None]:
+    """Corrects one disc from its reads; the corrected bytes, in the first read's format, go piece by piece to `put`.
+
+    Returns what came of it and the corrected error correction file. Raises UsageError where the reads are not of one format, InputError where
+    nothing could check the data.
     """
     sources = [inputs.read(name, forced or ("iso" if ecc else None)) for name in names]
     forms = {source.form.name for source in sources}
@@ -57,61 +72,65 @@ def save(names: list[str], forced: str | None = None, ecc: str | None = None, pr
     out = Saved(names[0], sources[0].form.name, len(names))
     if out.form == "iso":
         fixed, file = _image(sources, out, ecc, progress)
-        return out, fixed, file
+        put(fixed)
+        return out, file
     if ecc is not None:
         raise UsageError(f"--ecc with {out.form}", wanted="an image of user data")
-    method = {"cd2352": _sectors, "cd2448": _sectors, "efm": _efm, "dvd2064": _frames, "dvdt": _runs}.get(out.form, _dvd)
-    return out, method(sources, out, progress), None
+    method = {"cd2352": saving_cd.sectors, "cd2448": saving_cd.sectors, "efm": saving_cd.channels, "dvd2064": _frames, "dvdt": _runs}.get(out.form, _dvd)
+    method(sources, out, put, progress)
+    return out, None
 
 
-def _lost(out: Saved, bad: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
-    out.lost = int(bad.sum())
-    out.lost_sectors = np.flatnonzero(bad)[:SHOWN].tolist()
-
-
-def _by_psn(source: Source) -> tuple[Bytes, dict[int, int]]:
-    """The blocks of a raw DVD, and where each stands by its sector number (of most of its sectors)."""
-    unit = source.form.unit
-    count = source.units // SECTORS
-    rows = source.data[: count * SECTORS * unit].reshape(-1, unit)
-    numbers = frame.psns(np.asarray(rows[:, :4])).reshape(count, SECTORS) - np.arange(SECTORS)
+def _by_psn(source: Source) -> dict[int, int]:
+    """Where each block of a raw DVD stands by its sector number (of most of its sectors)."""
+    unit, count = source.form.unit, source.units // SECTORS
     found: dict[int, int] = {}
-    for i in range(count):
-        values, counts = np.unique(numbers[i], return_counts=True)
-        found.setdefault(int(values[counts.argmax()]), i)
-    return rows, found
-
-
-def _dvd(sources: list[Source], out: Saved, progress: Progress) -> Bytes:
-    rows, _ = _by_psn(sources[0])
-    others = [_by_psn(source) for source in sources[1:]]
-    count = len(rows) // SECTORS
-    fixed = np.array(rows[: count * SECTORS])
-    bad_after = np.zeros(count * SECTORS, dtype=np.bool_)
     for start in range(0, count, CHUNK):
-        part = slice(start * SECTORS, min(start + CHUNK, count) * SECTORS)
-        blocks = block.from_recorded(np.ascontiguousarray(fixed[part, :2366]).reshape(-1, block.RECORDED_ROWS, block.COLUMNS))
+        rows = np.asarray(source.data[start * SECTORS * unit : min(start + CHUNK, count) * SECTORS * unit]).reshape(-1, unit)
+        numbers = frame.psns(np.ascontiguousarray(rows[:, :4])).reshape(-1, SECTORS) - np.arange(SECTORS)
+        same = (numbers == numbers[:, :1]).all(axis=1)
+        for i, row in enumerate(numbers):
+            if same[i]:
+                found.setdefault(int(row[0]), start + i)
+                continue
+            values, counts = np.unique(row, return_counts=True)
+            found.setdefault(int(values[counts.argmax()]), start + i)
+        inputs.forget(source.data, (start + CHUNK) * SECTORS * unit)
+    return found
+
+
+def _dvd(sources: list[Source], out: Saved, put: Put, progress: Progress) -> None:
+    others = [(source, _by_psn(source)) for source in sources[1:]]
+    unit, count = sources[0].form.unit, sources[0].units // SECTORS
+    for start in range(0, count, CHUNK):
+        stop = min(start + CHUNK, count)
+        fixed = np.array(sources[0].data[start * SECTORS * unit : stop * SECTORS * unit]).reshape(-1, unit)
+        blocks = block.from_recorded(np.ascontiguousarray(fixed[:, :2366]).reshape(-1, block.RECORDED_ROWS, block.COLUMNS))
         before = blocks.copy()
         report = decode.decode(blocks)
         out.bad += int(frame.edc_errors(block.frames_of(before), np.repeat(frame.seeds(report.psn), SECTORS)).sum())
         for i in np.flatnonzero((report.pof > 0) | (report.edc_bad > 0)).tolist():
             _merged(i, before, blocks, report, others)
-        bad_after[part] = report.bad_sectors.reshape(-1)
+        out.note_lost(report.bad_sectors.reshape(-1), start * SECTORS)
         out.corrected_symbols += int((before != blocks).sum())
-        fixed[part, :2366] = block.to_recorded(blocks).reshape(-1, 2366)
-        progress(Event("check", min(start + CHUNK, count), count, f"{count} ECC blocks"))
+        fixed[:, :2366] = block.to_recorded(blocks).reshape(-1, 2366)
+        put(fixed.reshape(-1))
+        for source in sources:
+            inputs.forget(source.data, stop * SECTORS * unit)
+        progress(Event("check", stop, count, f"{count} ECC blocks"))
     out.sectors = count * SECTORS
-    _lost(out, bad_after)
-    return fixed.reshape(-1)
+    rest = len(sources[0].data) - count * SECTORS * unit
+    if rest:
+        out.notes.append(f"{rest} bytes at the end are no whole ECC block and were left out")
 
 
-def _merged(i: int, before: Bytes, blocks: Bytes, report: decode.Report, others: list[tuple[Bytes, dict[int, int]]]) -> None:
+def _merged(i: int, before: Bytes, blocks: Bytes, report: decode.Report, others: list[tuple[Source, dict[int, int]]]) -> None:
     """Tries a block that one read cannot give with all of them."""
     reads = [before[i]]
-    for rows, places in others:
-        at = places.get(int(report.psn[i]))
+    for source, places in others:
+        at, unit = places.get(int(report.psn[i])), source.form.unit
         if at is not None:
-            piece = np.ascontiguousarray(rows[at * SECTORS : (at + 1) * SECTORS, :2366])
+            piece = np.ascontiguousarray(np.asarray(source.data[at * SECTORS * unit : (at + 1) * SECTORS * unit]).reshape(SECTORS, unit)[:, :2366])
             reads.append(block.from_recorded(piece.reshape(-1, block.RECORDED_ROWS, block.COLUMNS))[0])
     if len(reads) == 1:
         return
@@ -122,18 +141,24 @@ def _merged(i: int, before: Bytes, blocks: Bytes, report: decode.Report, others:
         report.bad_sectors[i], report.edc_bad[i], report.pof[i] = again.bad_sectors[0], again.edc_bad[0], again.pof[0]
 
 
-def _frames(sources: list[Source], out: Saved, progress: Progress) -> Bytes:
+def _frames(sources: list[Source], out: Saved, put: Put, progress: Progress) -> None:
     count = min(source.units for source in sources)
-    reads = np.array([source.data[: count * frame.FRAME].reshape(count, frame.FRAME) for source in sources])
-    out.sectors, out.bad = count, int(frame.edc_errors(reads[0]).sum())
-    fixed = merge.frames(reads) if len(reads) > 1 else reads[0]
-    _lost(out, frame.edc_errors(fixed))
-    if len(reads) == 1 and out.lost:
+    for start in range(0, count, CHUNK * SECTORS):
+        stop = min(start + CHUNK * SECTORS, count)
+        reads = np.array([source.data[start * frame.FRAME : stop * frame.FRAME].reshape(-1, frame.FRAME) for source in sources])
+        out.bad += int(frame.edc_errors(reads[0]).sum())
+        fixed = merge.frames(reads) if len(reads) > 1 else reads[0]
+        out.note_lost(frame.edc_errors(fixed), start)
+        put(fixed.reshape(-1))
+        for source in sources:
+            inputs.forget(source.data, stop * frame.FRAME)
+        progress(Event("check", stop, count, f"{count} sectors"))
+    out.sectors = count
+    if len(sources) == 1 and out.lost:
         out.notes.append(sources[0].form.silent + "; other reads may help")
-    return fixed.reshape(-1)
 
 
-def _runs(sources: list[Source], out: Saved, progress: Progress) -> Bytes:
+def _runs(sources: list[Source], out: Saved, put: Put, progress: Progress) -> None:
     """Channels as recording frames, then as those."""
     found = []
     for source in sources:
@@ -144,76 +169,7 @@ def _runs(sources: list[Source], out: Saved, progress: Progress) -> Bytes:
             raise InputError("no whole ECC block in the channel", where=source.name, wanted="run lengths of a DVD")
         found.append(Source(source.name, inputs.FORMATS["dvd2366"], rows.reshape(-1)))
     out.notes.append("written as recording frames of 2,366 bytes")
-    return _dvd(found, out, progress)
-
-
-def _marks(source: Source, count: int) -> Bytes | None:
-    """C2 pointers as one byte a byte."""
-    if source.c2 is None:
-        return None
-    size = 296 if len(source.c2) % 296 == 0 and len(source.c2) % 294 else 294
-    have = min(count, len(source.c2) // size)
-    marks = np.zeros((count, sector.SECTOR), dtype=np.uint8)
-    marks[:have] = np.unpackbits(np.asarray(source.c2[: have * size]).reshape(have, size)[:, :294], axis=1)
-    return marks
-
-
-def _sectors(sources: list[Source], out: Saved, progress: Progress) -> Bytes:
-    unit = sources[0].form.unit
-    count = min(source.units for source in sources)
-    whole = [np.array(source.data[: count * unit].reshape(count, unit)) for source in sources]
-    reads = np.array([rows[:, : sector.SECTOR] for rows in whole])
-    marks = [_marks(source, count) for source in sources]
-    out.sectors, out.bad = count, int(sector.edc_errors(reads[0], sector.modes(reads[0])).sum())
-    if len(reads) > 1:
-        known = [mark for mark in marks if mark is not None]
-        fixed, doubt = merge.sectors(reads, np.array(known) if len(known) == len(reads) else None)
-    else:
-        fixed, doubt = reads[0], marks[0] if marks[0] is not None else np.zeros_like(reads[0])
-    original = fixed.copy()
-    _, bad = sector.correct(fixed, doubt if doubt.any() else None)
-    if bad.any() and doubt.any():  # marks may mislead: try without them
-        piece = original[bad]
-        _, still = sector.correct(piece)
-        index = np.flatnonzero(bad)[~still]
-        fixed[index] = piece[~still]
-        bad[index] = False
-    out.corrected_symbols = int((fixed != reads[0]).sum())
-    _lost(out, bad)
-    if sources[0].audio:
-        out.notes.append("no data sectors: audio has neither EDC nor P and Q")
-    whole[0][:, : sector.SECTOR] = fixed
-    return whole[0].reshape(-1)
-
-
-def _efm(sources: list[Source], out: Saved, progress: Progress) -> Bytes:
-    """A CD's channel; sectors that one read cannot give are taken from the others by their headers."""
-    sectors, bad, frames = _channel_sectors(sources[0])
-    for source in sources[1:]:
-        more, more_bad, _ = _channel_sectors(source)
-        good = {block: row for row, lost in zip(more, more_bad, strict=True) if not lost and (block := sector.block_of(row[12:15])) is not None}
-        known = [(i, block) for i in np.flatnonzero(~bad).tolist() if (block := sector.block_of(sectors[i, 12:15])) is not None]
-        if not known:
-            continue
-        first = int(np.median([block - i for i, block in known]))
-        for i in np.flatnonzero(bad).tolist():
-            if first + i in good:
-                sectors[i], bad[i] = good[first + i], False
-    out.sectors, out.bad = len(sectors), frames
-    out.notes.append("`bad` counts frames with errors at C1; written as sectors of 2,352 bytes")
-    _lost(out, bad)
-    return sectors.reshape(-1)
-
-
-def _channel_sectors(source: Source) -> tuple[Bytes, np.ndarray[tuple[int], np.dtype[np.bool_]], int]:
-    """Sectors in a channel, which of them stay wrong, and how many frames had errors."""
-    symbols, _ = efm.decode(efm.from_runs(np.asarray(source.data)))
-    erased = symbols[:, 1:] < 0
-    done = circ.decode(np.where(erased, 0, symbols[:, 1:] & 255).astype(np.uint8), erased)
-    sectors, bad = find_sectors(done)
-    if not len(sectors):
-        raise InputError("no data sectors in the channel", where=source.name, wanted="a CD-ROM")
-    return sectors, bad, int((done.c1 != 0).sum())
+    _dvd(found, out, put, progress)
 
 
 def _image(sources: list[Source], out: Saved, ecc: str | None, progress: Progress) -> tuple[Bytes, Bytes | None]:
@@ -226,7 +182,7 @@ def _image(sources: list[Source], out: Saved, ecc: str | None, progress: Progres
         merged, doubtful = merge.data(reads)
         image = merged.reshape(-1)[:length]
         out.bad = int((reads[0] != merged).any(axis=1).sum())
-        _lost(out, doubtful)
+        out.note_lost(doubtful)
         out.notes.append("merged by majority: user data has no check of its own")
     else:
         image = np.asarray(sources[0].data)

@@ -19,7 +19,7 @@ from tests.parts.disc.inside import tanken_inside
 
 from tanken.base.errors import InputError, TankenError, UsageError
 from tanken.disc import classify, damage, features, geometry, history, inputs, logs, measure, media, plan, press, training
-from tanken.disc.cd import subcode
+from tanken.disc.cd import channel, subcode
 from tanken.disc.dvd import block
 from tanken.disc.polar import Grid
 from tanken.disc.summary import scale, summarise, windows
@@ -35,6 +35,10 @@ def measured(path: Path) -> measure.Measurement:
     made = measure.begin(source)
     assert list(measure.run(source, made)) == made.lines
     return made
+
+
+def cd(image: bytes, *rest: object) -> bytes:
+    return b"".join(press.press_cd(image, *rest))  # type: ignore[arg-type]
 
 
 def write(path: Path, data: bytes) -> Path:
@@ -66,7 +70,7 @@ def test_forms_are_recognised(tmp_path: Path, form: str, name: str) -> None:
 
 
 def test_cd_from_the_channel(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.efm", press.press_cd(IMAGE[: 2048 * 160], [damage.parse("jitter:level=0.001")]))
+    path = write(tmp_path / "a.efm", cd(IMAGE[: 2048 * 160], [damage.parse("jitter:level=0.001")]))
     made = measured(path)
     assert made.form == "efm" and len(made.lines) == 3
     found = summarise(made)
@@ -75,7 +79,7 @@ def test_cd_from_the_channel(tmp_path: Path) -> None:
 
 
 def test_sheets_subcode_and_pointers(tmp_path: Path) -> None:
-    channel = press.press_cd(IMAGE[: 2048 * 80])
+    channel = cd(IMAGE[: 2048 * 80])
     write(tmp_path / "a.efm", channel)
     assert tanken_inside("check", str(tmp_path / "a.efm"), "--repair", "-o", str(tmp_path / "a.bin")).returncode == 0
     sectors = np.fromfile(tmp_path / "a.bin", dtype=np.uint8).reshape(-1, 2352)
@@ -288,22 +292,25 @@ def test_pressed_cds_are_named(tmp_path: Path) -> None:
         assert tanken_inside("disc", "press", str(image), "-o", path, "--format", "cd", "--spread", "--damage", also, "--damage", "jitter:level=1e-5").returncode == 0
         summary = json.loads(tanken_inside("measure", path, "--json").stdout.splitlines()[-1])["summary"]
         assert summary["damage"] == kind and summary["confidence"] > 0.5, summary
-    summary = json.loads(tanken_inside("measure", str(write(tmp_path / "b.efm", press.press_cd(IMAGE[: 2048 * 40]))), "--json").stdout.splitlines()[-1])["summary"]
+    summary = json.loads(tanken_inside("measure", str(write(tmp_path / "b.efm", cd(IMAGE[: 2048 * 40]))), "--json").stdout.splitlines()[-1])["summary"]
     assert summary["damage"] is None and "of 69 rings" in summary["notes"][-1]
     log = write(tmp_path / "c.csv", b"sec,c1,c2\n" + b"".join(b"%d,9,0\n" % i for i in range(4000)))
     assert "cannot be told from it" in tanken_inside("measure", str(log)).stdout.decode()
 
 
 def test_frames_lie_where_q_says() -> None:
-    symbols = subcode.interleave(subcode.of_sectors(30, 5000, stride=7)).reshape(-1)
-    steps = np.asarray(measure.frame_steps(symbols))
-    assert np.abs(steps - (5000 * 98 + 7 * np.arange(len(symbols)))).max() < 1e-6
-    broken = symbols.copy()
-    broken[98 * 3 + 5 : 98 * 4] ^= 3  # one Q fails
-    assert np.abs(measure.frame_steps(broken) - steps).max() < 1e-6
-    late = measure.frame_steps(symbols[50:])  # a capture that begins within a sector
-    assert np.abs(late - steps[50:]).max() < 1e-6
-    assert measure.frame_steps(np.zeros(500, dtype=np.int16)).tolist() == list(range(500))
+    told = subcode.absolute(np.ascontiguousarray(subcode.of_sectors(30, 5000, stride=7)[:, 12:24]))
+    starts, wanted = 98 * np.arange(30), 5000 * 98 + 7 * np.arange(2940.0)
+    assert np.abs(channel.Clock().places(0, 2940, starts, told) - wanted).max() < 1e-6
+    broken = told.copy()
+    broken[3], broken[9] = -1, 9  # one Q fails, one lies
+    assert np.abs(channel.Clock().places(0, 2940, starts, broken) - wanted).max() < 1e-6
+    late = channel.Clock().places(0, 2890, starts[1:] - 50, told[1:])  # a capture that begins within a sector
+    assert np.abs(late - wanted[50:]).max() < 1e-6
+    clock = channel.Clock()  # piece by piece, one without any Q
+    pieces = [clock.places(980 * i, 980, starts[10 * i : 10 * i + 10], told[10 * i : 10 * i + 10] if i != 1 else np.full(10, -1)) for i in range(3)]
+    assert np.abs(np.concatenate(pieces) - wanted).max() < 1e-6
+    assert channel.Clock().places(0, 500, starts[:0], told[:0]).tolist() == list(range(500))
 
 
 def test_classifier_names_two_kinds() -> None:

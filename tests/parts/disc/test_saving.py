@@ -19,8 +19,8 @@ from tests.parts.cli.command import tanken_command
 from tests.parts.disc.inside import tanken_inside
 
 from tanken.base.errors import InputError, TankenError
-from tanken.disc import merge, press, saving
-from tanken.disc.cd import efm, sector
+from tanken.disc import inputs, merge, press, saving, saving_cd
+from tanken.disc.cd import circ, efm, sector, subcode
 from tanken.disc.dvd import block, frame, modulation
 from tanken.disc.dvdisaster import create, header, layout, repair
 
@@ -76,6 +76,12 @@ def test_layout_of_the_specification() -> None:
     made = layout.rs02(295_000, capacity=359_424)  # the example of its section 3.3
     assert (made.protected, made.layer, made.power, made.first_copy) == (295_579, 1_408, 11, 296_960)
     assert int(made.parity_sector(3, 17)) - 2 * 0 == 299_824
+
+
+def saved(names: list[str]) -> tuple[saving.Saved, np.ndarray]:
+    pieces: list[np.ndarray] = []
+    out, _ = saving.save(names, put=lambda piece: pieces.append(piece.copy()))
+    return out, np.concatenate(pieces)
 
 
 def _hurt(data: np.ndarray, seed: int, count: int) -> np.ndarray:
@@ -177,7 +183,7 @@ def test_reads_are_merged_row_by_row(tmp_path: Path) -> None:
     alone = tanken_inside("check", str(tmp_path / "r0"), "--json")
     assert alone.returncode == 1 and json.loads(alone.stdout)["lost"] >= 3
     names = [str(tmp_path / f"r{number}") for number in range(3)]
-    out, fixed, _ = saving.save(names)
+    out, fixed = saved(names)
     assert out.lost == 0 and (fixed == raw).all()
 
 
@@ -191,17 +197,70 @@ def test_channels_are_merged(tmp_path: Path) -> None:
         names.append(str(tmp_path / f"{number}.t"))
         Path(names[-1]).write_bytes(efm.to_runs(modulation.encode(rows.reshape(-1, 13, 182))).tobytes())
     assert saving.save(names[:1])[0].lost > 0
-    out, fixed, _ = saving.save(names)
+    out, fixed = saved(names)
     assert out.lost == 0 and fixed.tobytes() == whole
-    names = []
+
+
+def test_reads_of_a_channel_are_saved_together(tmp_path: Path) -> None:
+    """Reads of which each is lost in most sectors, put together symbol by symbol; copies that lie apart by frames, or otherwise in their frames."""
+    image, names = IMAGE[: 40 * 2048].tobytes(), []
+    good = sector.make(IMAGE[: 40 * 2048].reshape(40, 2048))
     for seed in (1, 2):
         names.append(str(tmp_path / f"{seed}.efm"))
-        Path(names[-1]).write_bytes(press.press_cd(image[: 40 * 2048], [("jitter", {"level": 0.09})], seed))
-    one, (both, fixed, _) = saving.save(names[:1])[0], saving.save(names)
-    assert 0 < both.lost < one.lost < 40
-    user = sector.user_data(fixed.reshape(-1, 2352))
-    good = [i for i in range(40) if i not in both.lost_sectors]
-    assert (user[good] == IMAGE[: 40 * 2048].reshape(40, 2048)[good]).all()
+        Path(names[-1]).write_bytes(b"".join(press.press_cd(image, [("jitter", {"level": 0.09})], seed)))
+    alone = [saving.save([name])[0].lost for name in names]
+    both, fixed = saved(names)
+    assert min(alone) > 15 and both.lost == 0 and (fixed.reshape(-1, 2352) == good).all(), (alone, both)
+    late = Path(names[1]).read_bytes()[40_000:]  # a read that begins later
+    Path(names[1]).write_bytes(late)
+    both, fixed = saved(names)
+    assert both.lost < 8 and (fixed.reshape(-1, 2352)[-30:] == good[-30:]).all()
+
+
+@pytest.mark.parametrize(("frames", "samples"), [(5, 0), (0, 2)])
+def test_copies_that_lie_apart(tmp_path: Path, frames: int, samples: int) -> None:
+    """A copy whose data come so many frames later beside the subcode is put together with the other; by so many samples, by its sectors alone."""
+    good = sector.make(IMAGE[: 60 * 2048].reshape(60, 2048))
+    stream = np.concatenate([np.zeros(4 * samples, dtype=np.uint8), circ.swap(sector.scramble(good).reshape(-1)), np.zeros(12_000, dtype=np.uint8)])
+    names = [str(tmp_path / f"{i}.efm") for i in range(2)]
+    for i, data in enumerate((stream[4 * samples :], stream)):
+        channel = circ.encode(data[: len(data) // 24 * 24].reshape(-1, 24))
+        symbols = np.zeros((len(channel) // 98 * 98, 33), dtype=np.int16)
+        symbols[:, 0] = subcode.interleave(subcode.of_sectors(len(symbols) // 98)).reshape(-1)
+        symbols[:, 1:] = np.roll(channel[: len(symbols)], i * frames, axis=0)
+        symbols[400 + 300 * i : 480 + 300 * i, 1:] ^= 0x5A  # 80 frames: too many for either
+        symbols[2000:2040, 3 + 12 * i : 6 + 12 * i] ^= 0x33  # both are wrong here, at other symbols
+        Path(names[i]).write_bytes(efm.to_runs(efm.encode(symbols)).tobytes())
+    alone = [saving.save([name])[0].lost for name in names]
+    both, fixed = saved(names)
+    assert min(alone) >= 2 and both.lost == (0 if frames else both.lost) < min(alone), (alone, both)
+    keep = [i for i in range(60) if i not in both.lost_sectors]
+    assert (fixed.reshape(-1, 2352)[keep] == good[keep]).all() and any(("frame by frame" if frames else "lie otherwise") in note for note in both.notes)
+
+
+def test_reads_with_pointers_and_offsets(tmp_path: Path) -> None:
+    """Sectors with C2 pointers that neither read alone can give; audio that two drives give some samples apart."""
+    rng, good = np.random.default_rng(7), sector.make(IMAGE[: 30 * 2048].reshape(30, 2048))
+    names = [str(tmp_path / f"{i}.bin") for i in range(2)]
+    for i, first in enumerate((0, 3)):  # the second one begins three sectors later
+        bad, marks = good.copy(), np.zeros(good.shape, dtype=np.uint8)
+        for at in (100 + 700 * i, 1600 - 200 * i):
+            bad[8, at : at + 250] = rng.integers(0, 256, 250)
+            marks[8, at : at + 250] = 1
+        bad[first:].tofile(names[i])
+        np.packbits(marks[first:], axis=1).tofile(tmp_path / f"{i}.c2")
+    assert [saving.save([name])[0].lost for name in names] == [1, 1]
+    both, fixed = saved(names)
+    assert both.lost == 0 and (fixed.reshape(-1, 2352) == good).all() and any("3 sectors" in note for note in both.notes)
+    audio = rng.integers(0, 256, 40 * 2352, dtype=np.uint8)
+    for i, (by, hurt) in enumerate(((0, 30_000), (4 * 102, 50_000))):
+        piece, marks = np.concatenate([audio[by:], np.zeros(by, dtype=np.uint8)]), np.zeros(len(audio), dtype=np.uint8)
+        piece[hurt : hurt + 400], marks[hurt : hurt + 400] = 1, 1
+        piece.tofile(names[i])
+        np.packbits(marks).tofile(tmp_path / f"{i}.c2")
+    out, fixed = saving.Saved("", "", 0), []
+    saving_cd.sectors([inputs.read(name, "cd2352") for name in names], out, lambda piece: fixed.append(piece.copy()), lambda event: None)
+    assert (np.concatenate(fixed) == audio).all() and any("-1 sectors" in note or "samples" in note for note in out.notes) and any(": 0 bytes" in note for note in out.notes)
 
 
 def test_differences_between_reads_become_erasures() -> None:

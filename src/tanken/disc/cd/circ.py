@@ -23,6 +23,8 @@ F1, F2 = 24, 32  # bytes of a frame before and after CIRC
 FRAMES = 98  # of a sector
 SPREAD = 108  # frames between the first and the last symbol of a C2 word
 DELAY = SPREAD + 1 + 2  # frames by which the decoder's output follows its input
+HISTORY = 2 * SPREAD + 1  # frames that a stream's decoder keeps: before a C2 word's end, and behind a C1 word that C2 may yet correct
+SURE = 2  # erasures of a C1 word that leave enough of its parity to notice another wrong symbol
 # the place in the C2 word of each output byte; the four places in the middle hold parity
 OUTPUT = (0, 1, 6, 7, 16, 17, 22, 23, 2, 3, 8, 9, 18, 19, 24, 25, 4, 5, 10, 11, 20, 21, 26, 27)
 PARITY = (12, 13, 14, 15)
@@ -94,15 +96,26 @@ class Decoded:
 
 
 def decode(channel: Bytes, erased: NDArray[np.bool_] | None = None) -> Decoded:
-    """Decodes channel frames (count, 32); `erased` marks symbols that are no word of the modulation."""
-    count = len(channel)
-    lanes = _aligned(transpose(np.ascontiguousarray(channel)))
-    lanes[list(INVERTED)] ^= 0xFF
-    marks = _aligned(transpose(erased.astype(np.uint8))) if erased is not None and erased.any() else None
-    status1 = _inner(lanes, marks)
-    flags = status1 == FAILED
+    """Decodes channel frames (count, 32), or several reads of the same ones (reads, count, 32) together; `erased` marks symbols that are no word.
+
+    Of several reads each C1 word is taken from the read that has the fewest wrong symbols; where all fail, symbols in which the reads differ become
+    erasures of C1 and then of C2, so that reads are saved together of which none could be saved alone.
+    """
+    reads = channel if channel.ndim == 3 else channel[None]
+    count = reads.shape[1]
+    lanes, marks = [_aligned(transpose(np.ascontiguousarray(read))) for read in reads], None
+    for read in lanes:
+        read[list(INVERTED)] ^= 0xFF
+    if erased is not None and erased.any():
+        marks = [_aligned(transpose(np.ascontiguousarray(read, dtype=np.uint8))) for read in erased.reshape(reads.shape)]
+    if len(reads) == 1:
+        word, status1 = lanes[0], _inner(lanes[0], marks[0] if marks else None)
+        failed = status1 == FAILED
+        flags = np.broadcast_to(failed.astype(np.uint8), (28, count)) if failed.any() else None
+    else:
+        word, status1, flags = together(np.array(lanes), None if marks is None else np.array(marks))
     status1[-1:] = 0  # half of the last C1 word lies in a frame that is not there
-    outer, outer_flags = _delayed(lanes[:28]), _delayed(np.broadcast_to(flags.astype(np.uint8), (28, count))) if flags.any() else None
+    outer, outer_flags = _delayed(word[:28]), None if flags is None else _delayed(flags)
     status2, found = _outer(outer, outer_flags)
     symbols = np.where(status1 == FAILED, np.maximum(3, found), status1).astype(np.int16)
     status2[: min(count, SPREAD)] = 0  # words that began before the stream
@@ -117,6 +130,71 @@ def decode(channel: Bytes, erased: NDArray[np.bool_] | None = None) -> Decoded:
     # the encoder's three delays add up to 111 frames, less the one in which the last even symbols come
     part = slice(DELAY - 1, DELAY - 1 + max(0, count - DELAY))
     return Decoded(transpose(frames)[part], transpose(doubt)[part] != 0, status1, status2, symbols)
+
+
+class Decoder:
+    """Decodes a stream of channel frames piece by piece: what comes out, put together, is what `decode` makes of the whole stream.
+
+    The frames that later words still need are kept, 217 of them. `first` is the number of the stream's first frame where its beginning is
+    not there: the states of frames are then right from `first` + 108 on.
+    """
+
+    def __init__(self, first: int = 0) -> None:
+        self._kept: Bytes | None = None  # (reads, count, 32)
+        self._erased: NDArray[np.bool_] | None = None
+        self._first = self.stated = self.given = first  # number of the first frame kept; frames of which the states, and data, were given
+        self._whole = True  # what is kept begins where the stream does
+
+    def feed(self, channel: Bytes, erased: NDArray[np.bool_], last: bool = False) -> Decoded:
+        """The data frames and states that become certain; `last` gives the rest. `stated` and `given` count them."""
+        reads = channel if channel.ndim == 3 else channel[None]
+        marks = erased.reshape(reads.shape)
+        if self._kept is not None and self._erased is not None:
+            reads, marks = np.concatenate([self._kept, reads], axis=1), np.concatenate([self._erased, marks], axis=1)
+        end = self._first + reads.shape[1]
+        if not last and reads.shape[1] <= HISTORY:
+            self._kept, self._erased = reads, marks
+            nothing = np.zeros(0, dtype=np.int16)
+            return Decoded(np.zeros((0, F1), dtype=np.uint8), np.zeros((0, F1), dtype=np.bool_), nothing, nothing, nothing)
+        done = decode(reads, marks)
+        states = slice(self.stated - self._first, (end if last else end - SPREAD - 1) - self._first)
+        data = slice(self.given - self._first, None)
+        self.stated, self.given = self._first + states.stop, max(self.given, self._first + len(done.frames))
+        keep = max(self._first, end - HISTORY)
+        self._kept, self._erased = reads[:, keep - self._first :].copy(), marks[:, keep - self._first :].copy()
+        self._first = keep
+        return Decoded(done.frames[data], done.marks[data], done.c1[states], done.c2[states], done.symbols[states])
+
+
+def together(lanes: Bytes, marks: Bytes | None) -> tuple[Bytes, NDArray[np.int16], Bytes | None]:
+    """C1 of several reads (reads, 32, count): the words, their states, and which of their 28 symbols C2 must not trust (None: all may be)."""
+    raw = lanes.copy()
+    states = np.array([_inner(read, None if marks is None else marks[i]) for i, read in enumerate(lanes)])
+    cost = np.where(states == FAILED, 99, states)
+    best = cost.argmin(axis=0)
+    words: Bytes = np.ascontiguousarray(np.take_along_axis(lanes, best[None, None, :], axis=0)[0])
+    status: NDArray[np.int16] = np.take_along_axis(states, best[None], axis=0)[0]
+    index = np.flatnonzero(cost.min(axis=0) == 99)
+    if not len(index):
+        return words, status, None
+    versions = raw[:, :, index]
+    valid = np.ones(versions.shape, dtype=np.bool_) if marks is None else marks[:, :, index] == 0
+    counts = np.array([((versions == one) & valid).sum(axis=0) for one in versions]) * valid
+    chosen = counts.argmax(axis=0)
+    base = np.take_along_axis(versions, chosen[None], axis=0)[0]
+    doubt = 2 * np.take_along_axis(counts, chosen[None], axis=0)[0] <= valid.sum(axis=0)  # no majority, or no read has it at all
+    rows, erasures = np.ascontiguousarray(base.T), np.ascontiguousarray(doubt.T.astype(np.uint8))
+    found = np.full(len(index), FAILED, dtype=np.int16)
+    few = np.flatnonzero(erasures.sum(axis=1) <= c1().roots)
+    piece = rows[few]
+    found[few] = c1().decode(piece, erasures[few])
+    good = found != FAILED
+    rows[few[found[few] != FAILED]] = piece[found[few] != FAILED]
+    sure = good & (erasures.sum(axis=1) <= SURE)
+    words[:, index], status[index] = rows.T, np.where(good, np.maximum(3, found), FAILED)
+    flags = np.zeros((28, lanes.shape[2]), dtype=np.uint8)
+    flags[:, index] = np.where(sure, 0, np.where(good | doubt.any(axis=0), doubt, True)[:28])
+    return words, status, flags
 
 
 def _aligned(lanes: Bytes) -> Bytes:

@@ -111,6 +111,17 @@ def _add_parity(sectors: Bytes, mode: int) -> None:
     sectors[:, 12:16] = headers
 
 
+def renew_parity(sectors: Bytes, chosen: NDArray[np.bool_]) -> None:
+    """Makes P and Q of the chosen sectors anew, in place: their data are sound by the EDC, which does not cover the parity."""
+    found = np.where(chosen, modes(sectors), 0)
+    for mode in (MODE1, FORM1):
+        index = np.flatnonzero(found == mode)
+        if len(index):
+            piece = sectors[index]
+            _add_parity(piece, mode)
+            sectors[index] = piece
+
+
 def modes(sectors: Bytes) -> NDArray[np.int64]:
     """For each sector 1, 2 (mode 2 form 1), or 0 where there is nothing to check (audio, mode 0, form 2)."""
     synced = (sectors[:, :12] == SYNC).all(axis=1)
@@ -142,7 +153,9 @@ def correct(sectors: Bytes, marks: Bytes | None = None) -> tuple[NDArray[np.int6
         before = sectors[i].copy()
         _turns(sectors[i], int(found[i]), None if marks is None else marks[i].copy())
         changed[i] = (before != sectors[i]).sum()
+    tried = bad.copy()
     bad[bad] = edc_errors(sectors[bad], found[bad])
+    renew_parity(sectors, tried & ~bad)
     return changed, bad
 
 

@@ -6,7 +6,8 @@ Codec specifications, chapters 2 to 4. Parity is a product of lanes (`coding.lan
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -237,14 +238,25 @@ def rs03_checks(following: Bytes, head: Header) -> Bytes:
     return np.frombuffer(b"".join(blocks), dtype=np.uint8).reshape(count, SECTOR)
 
 
-def write_whole(target: str, content: Bytes) -> None:
-    """Writes a file whole or not at all."""
+@contextmanager
+def written(target: str) -> Iterator[Callable[[Bytes], None]]:
+    """Writes a file piece by piece, whole or not at all."""
     part = Path(target + ".part")
     try:
         with part.open("wb") as file:
-            file.write(np.ascontiguousarray(content).data)
+
+            def put(piece: Bytes) -> None:
+                file.write(np.ascontiguousarray(piece).data)
+
+            yield put
         part.replace(target)
     except OSError as error:
         raise InputError(error.strerror or str(error), where=target, wanted="a file that can be written") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_whole(target: str, content: Bytes) -> None:
+    """Writes a file whole or not at all."""
+    with written(target) as put:
+        put(content)
