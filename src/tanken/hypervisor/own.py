@@ -25,6 +25,7 @@ from tanken.engine.system import SystemInterpreter, Touching
 from tanken.hypervisor import exits as E
 from tanken.hypervisor.coalescing import Zones
 from tanken.hypervisor.mmio import Done, Emulation, Raised
+from tanken.hypervisor.vcpu import wants_answer
 from tanken.hypervisor.view import physical_of
 from tanken.isa.architecture import Budget, Fault, Halt, Outside
 from tanken.isa.x86.system import state as S
@@ -51,6 +52,7 @@ class OwnVcpu:
 
     def __init__(self, memory: Memory, clock: Clock, native: bool = False) -> None:
         self.clock = clock
+        self.label = "native" if native else "reference"
         self.physical = physical_of(memory)
         memory.on_write.append(self.physical.written)
         self.state = SystemState()
@@ -70,6 +72,8 @@ class OwnVcpu:
         self._touching = Emulation(self.state, self.physical, self._ticks, self._cpuid)
         self._emulation: Emulation | None = None  # the same, while an instruction is under way
         self._value: int | None = 0
+        self._awaits = False  # the last exit is a read that nobody has answered yet
+        self._held: E.FinalExit | None = None  # an exit that came up when the last one was completed by `flush`
         self._speed = FIRST_SLICE / SLICE  # instructions a nanosecond
         self.engine.bias = 0
 
@@ -110,8 +114,14 @@ class OwnVcpu:
 
     def run(self, nanoseconds: int | None = None) -> E.FinalExit:
         """Enter the guest until something happens, or for about that long."""
+        exit = self._run(nanoseconds)
+        self._awaits = wants_answer(exit)
+        return exit
+
+    def _run(self, nanoseconds: int | None) -> E.FinalExit:
         self.raw = None
-        ended = self._complete()
+        ended = self._held or self._complete()
+        self._held = None
         if ended is not None:
             return ended
         ended = self._deliver()
@@ -281,11 +291,12 @@ class OwnVcpu:
     def answer(self, value: int | None) -> None:
         """The value of the read that the last exit was; None for #GP of an MSR access."""
         self._value = value
+        self._awaits = False
 
     def flush(self) -> None:
-        """Complete the last exit's access without running the guest on; an instruction that touches devices more than once is not begun."""
-        if self._emulation is None:
-            self._complete()
+        """Complete the last exit's access without running the guest on; one that nobody has answered yet is not begun."""
+        if self._held is None and not self._awaits:
+            self._held = self._complete()
 
     def drain(self) -> Iterator[E.Mmio | E.PortIo]:
         """Writes that waited."""
@@ -298,7 +309,8 @@ class OwnVcpu:
         return self.state.copy()
 
     def set_state(self, state: SystemState) -> None:
-        self._emulation = self._port = self._msr = None
+        self._emulation = self._port = self._msr = self._held = None
+        self._awaits = False
         self._adopt(state)
 
     @property

@@ -1,7 +1,7 @@
 """The vcpu contract: what a machine asks of a virtual processor, whoever runs it.
 
-The state is complete and consistent at every exit. A read's answer takes effect when the vcpu is run again; `flush` completes it without running
-the guest, for a snapshot or a debugger in between.
+The state is complete and consistent at every exit. A read's answer takes effect when the vcpu is run again; `flush`, and `get_state` by it, completes
+it without running the guest, for a snapshot or a debugger in between; before the answer the state is that before the access.
 """
 
 from __future__ import annotations
@@ -9,8 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from tanken.hypervisor.exits import FinalExit, Mmio, PortIo
+from tanken.base.errors import InternalError
+from tanken.hypervisor.exits import FinalExit, Mmio, MsrRead, MsrWrite, PortIo
 from tanken.isa.x86.system.state import SystemState
+
+
+class UnderWay(InternalError):
+    """The state cannot be had now: the elements of a string access are still to be told."""
+
+
+def wants_answer(exit: FinalExit) -> bool:
+    """Whether the exit is a read, or an access to an MSR, that `answer` is for."""
+    return isinstance(exit, MsrRead | MsrWrite) or (isinstance(exit, Mmio | PortIo) and not exit.write)
 
 
 class Vcpu(Protocol):
@@ -33,7 +43,7 @@ class Vcpu(Protocol):
         """The value of the read that the last exit was; None for #GP of an MSR access."""
 
     def flush(self) -> None:
-        """Complete the last exit's access without running the guest on."""
+        """Complete the last exit's access, if it was answered, without running the guest on; raises UnderWay inside of a string access."""
 
     def get_state(self) -> SystemState:
         """A copy of all registers."""

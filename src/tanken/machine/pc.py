@@ -11,6 +11,7 @@ Ports and interrupts: IBM PC/AT Technical Reference; local and I/O APIC where In
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,14 @@ SLACK = 10_000_000  # nanoseconds that a coalesced write waits at most
 
 
 class Pc(Loop):
-    """A machine that is ready to `run`. Settings are those of Description; `far` is a far end of the serial line instead of one that `console` names."""
+    """A machine that is ready to `run`. Settings are those of Description.
 
-    def __init__(self, description: Description | None = None, *, far: Far | None = None, **settings: Any) -> None:
+    `far` is a far end of the serial line instead of one that `console` names, `vcpu` makes another processor than `cpu` names.
+    """
+
+    def __init__(
+        self, description: Description | None = None, *, far: Far | None = None, vcpu: Callable[[Pc], Vcpu] | None = None, **settings: Any
+    ) -> None:
         self.description = description or Description(**settings)
         self.console: Far = far if far is not None else console(self.description.console)
         self.clock = Clock(self.description.clock)
@@ -63,7 +69,7 @@ class Pc(Loop):
         self._add_devices()
         self.payload = self._payload()
         self.entry = self._load()
-        self.vcpu = self._make_vcpu()
+        self.vcpu = vcpu(self) if vcpu is not None else self._make_vcpu()
         self.vcpu.set_state(self.entry)
         self.prepare()
 

@@ -126,10 +126,28 @@ def list_of(state: SystemState, name: str) -> object:
 def test_the_state_is_complete_in_between(lab: Lab) -> None:
     lab.put("bb00002000" "8b03" "89c1" "f4")
     assert lab.run() == E.Mmio(0x20_0000, 4, False)
+    before = lab.vcpu.get_state()
+    assert before.regs[0] != 0x77 and before.rip == CODE + 5  # not answered yet: it has not happened
     lab.vcpu.answer(0x77)
-    if lab.vcpu.kind == "kvm":
-        assert lab.vcpu.get_state().regs[0] == 0x77  # flushed
+    assert lab.vcpu.get_state().regs[0] == 0x77  # flushed
     assert isinstance(lab.run(), Halt) and lab.vcpu.get_state().regs[1] == 0x77
+
+
+def test_looking_at_the_state_loses_no_exit(lab: Lab) -> None:
+    state = lab.put("bb00002000" "0f1003" "0f114310" "f4")  # movups xmm0,[rbx]; movups [rbx+16],xmm0: two pieces each
+    state.cr4 |= S.OSFXSR
+    lab.vcpu.set_state(state)
+    at, seen = 0x20_0000, []
+    while not isinstance(exit := lab.run(), Halt):
+        lab.vcpu.get_state()
+        seen.append(exit)
+        if not getattr(exit, "write", True):
+            lab.vcpu.answer(len(seen))
+        lab.vcpu.get_state()
+        lab.vcpu.get_state()
+        assert len(seen) < 9
+    assert seen[:4] == [E.Mmio(at, 8, False), E.Mmio(at + 8, 8, False), E.Mmio(at + 16, 8, True, 1), E.Mmio(at + 24, 8, True, 2)]
+    assert lab.vcpu.get_state().xmm[0] == 2 << 64 | 1
 
 
 def test_what_the_machine_sets_at_an_exit_stays(lab: Lab) -> None:
@@ -213,6 +231,23 @@ def test_msrs_that_nobody_keeps(lab: Lab) -> None:
     assert lab.run() == E.MsrRead(0xBEEF)
     lab.vcpu.answer(None)
     assert isinstance(lab.run(), E.TripleFault)  # #GP, and no table to take it
+
+
+@pytest.mark.parametrize("after", range(4))
+def test_a_window_opens_behind_the_instruction_that_sti_shadows(after: int) -> None:
+    """Natively too, whatever stands there."""
+    if not native_is_possible():
+        pytest.skip("no native code here")
+    found = []
+    for native in (False, True):
+        lab = Lab("own")
+        lab.vcpu = OwnVcpu(lab.memory, Clock(), native)
+        lab.put("fa" + "90" * after + "e610" "fb" "ffc0" "ffc0" "ffc0" "ebf8")
+        assert lab.run() == E.PortIo(0x10, 1, True, 0)
+        lab.vcpu.request_window(True)
+        assert isinstance(lab.run(), E.InterruptWindow)
+        found.append((lab.vcpu.executed, lab.vcpu.get_state().rip))
+    assert found[0] == found[1] == (after + 4, CODE + after + 6)
 
 
 @needs_kvm

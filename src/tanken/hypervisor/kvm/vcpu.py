@@ -19,6 +19,7 @@ from tanken.hypervisor.kvm.kick import Kick
 from tanken.hypervisor.kvm.ring import Ring
 from tanken.hypervisor.kvm.system import EAGAIN, EINTR, Vm, _ioctl, buffer, call
 from tanken.hypervisor.mmio import Done, Emulation, Raised
+from tanken.hypervisor.vcpu import UnderWay, wants_answer
 from tanken.hypervisor.view import physical_of
 from tanken.isa.architecture import Halt
 from tanken.isa.x86.system.state import SystemState
@@ -46,6 +47,8 @@ class KvmVcpu:
         self._size = 0
         self._msr = False
         self._unfinished = False  # an access completes at the next KVM_RUN
+        self._awaits = False  # the last exit is a read that nobody has answered yet
+        self._held: E.FinalExit | None = None  # an exit that came up when the last one was completed by `flush`
         self._emulation: Emulation | None = None
         if cpuid is None:
             cpuid = vm.kvm.supported_cpuid()
@@ -58,6 +61,11 @@ class KvmVcpu:
 
     def run(self, nanoseconds: int | None = None) -> E.FinalExit:
         """Enter the guest until something happens, or for about that long."""
+        exit, self._held = self._held or self._enter(nanoseconds), None
+        self._awaits = wants_answer(exit)
+        return exit
+
+    def _enter(self, nanoseconds: int | None) -> E.FinalExit:
         if self._more:
             element, self._where = self._more.popleft()
             return element
@@ -157,6 +165,7 @@ class KvmVcpu:
 
     def answer(self, value: int | None) -> None:
         """The value of the read that the last exit was; None for #GP of an MSR access."""
+        self._awaits = False
         if self._emulation is not None:
             self._emulation.answer(value)
         elif self._msr:
@@ -168,14 +177,20 @@ class KvmVcpu:
             self.page[self._where : self._where + self._size] = value.to_bytes(self._size, "little")
 
     def flush(self) -> None:
-        """Complete the last exit's access without running the guest on; the elements of a string access are to be told before."""
+        """Complete the last exit's access without running the guest on; raises UnderWay where elements of a string access are to be told before."""
         if self._more:
-            raise InternalError("a string access is under way", wanted="run() until its elements are told")
-        if self._unfinished:
+            raise UnderWay("a string access is under way", wanted="run() until its elements are told")
+        if self._awaits or self._held is not None:
+            return
+        if self._emulation is not None:
+            self._held = self._go_on()
+        elif self._unfinished:
             self.page[abi.IMMEDIATE_EXIT] = 1
-            _ioctl(self.descriptor, abi.RUN, 0)
+            done = _ioctl(self.descriptor, abi.RUN, 0)
             self.page[abi.IMMEDIATE_EXIT] = 0
             self._unfinished = False
+            if done == 0:  # an access of several pieces goes on
+                self._held = self._read(int.from_bytes(self.page[abi.EXIT_REASON : abi.EXIT_REASON + 4], "little"))
 
     # -- state
 
@@ -185,8 +200,10 @@ class KvmVcpu:
         return registers.get(self.descriptor)
 
     def set_state(self, state: SystemState) -> None:
-        """Put all registers."""
+        """Put all registers; what is under way is given up."""
+        self._awaits = False
         self.flush()
+        self._held = None
         registers.put(self.descriptor, state)
 
     # -- interrupts

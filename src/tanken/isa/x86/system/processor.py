@@ -203,9 +203,10 @@ class SystemProcessor:
 
     @property
     def careful(self) -> bool:
-        """Whether each instruction wants a look before or behind it."""
+        """Whether each instruction wants a look before or behind it: breakpoints, steps, and the one that STI shadows while somebody waits behind it."""
         state = self.state
-        return bool(state.dr7 & debug.ENABLED or state.system_flags & S.TF or state.pending or self.aligns)
+        waited = state.window and state.system_flags & S.IF
+        return bool(state.dr7 & debug.ENABLED or state.system_flags & S.TF or state.pending or self.aligns or waited)
 
     # -- memory
 
