@@ -188,10 +188,10 @@ class Emulation:
         assert inst is not None
         self._view.commit()
         state.rip = target if inst.mode == 64 else target & 0xFFFF_FFFF
-        if state.shadow != state.rip:
+        if state.system_flags & S.RF:
+            self._processor.after(self._core, inst, state.system_flags, 0)  # no trap: nothing is watched
+        elif state.shadow != state.rip:
             state.shadow = S.NOWHERE - 1
-        if state.system_flags & S.RF and inst.mnemonic not in ("iret", "popf"):
-            state.system_flags &= ~S.RF
         self.plain = True
         return Done(inst.mnemonic)
 

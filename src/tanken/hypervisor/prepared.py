@@ -79,7 +79,7 @@ def prepare(inst: Inst, processor: SystemProcessor) -> Function | None:
 
 def context(state: SystemState) -> tuple[int, ...]:
     """What a prepared instruction depends on beside its bytes and address: mode, privilege, units, the stack's width."""
-    return state.cr0, state.cr4, state.efer, state.xcr0, state.cpl, state.rights[S.CS], state.rights[S.SS]
+    return state.cr0, state.cr4, state.efer, state.xcr0, state.cpl, state.rights[S.CS], state.rights[S.SS], state.system_flags & (S.VM | S.IOPL)
 
 
 class Prepared:

@@ -152,6 +152,8 @@ class View:
     def _pieces(self, linear: int, size: int, access: int) -> list[tuple[int, int]]:
         """(guest-physical address, size) of each page's part, all of them translated before any is touched."""
         first = PAGE - (linear & PAGE - 1)
+        if size <= first and not self.watching:
+            return [(self._translate(linear, access), size)]
         parts = [(self._translate(linear, access), min(first, size))]
         while first < size:
             length = min(size - first, PAGE)
