@@ -84,8 +84,8 @@ class Generated:
         return names | {"FAULTED": Faulted, "LANES": quick_lanes, "LAZY": self._pending, "SETTLE": self._settle, "SKIP": self._skipped}
 
     def _store(self, address: int, size: int, value: int) -> None:
-        pages = self.memory.code_pages
-        if address >> SHIFT in pages or address + size - 1 >> SHIFT in pages:
+        holds = self.memory.holds_code
+        if holds(address >> SHIFT) or holds(address + size - 1 >> SHIFT):
             raise Modified
         self.memory.store(address, size, value)
 
@@ -243,23 +243,32 @@ class Generated:
 
     def _again(self, block: Record) -> Translation:
         """The translation of a block that was kept by another process: the same, because its code is."""
-        made = self._translate(block.at, block.length)
-        assert made is not None and made.code == block.code, f"the block at {block.at:#x} was kept by another version"
+        for short in (False, True):  # whether it ended because it came to a block that there was then
+            made = self._translate(block.at, block.length, short)
+            if made is not None and made.code == block.code:
+                break
+        else:
+            raise AssertionError(f"the block at {block.at:#x} was kept by another version")
         self._translations[block.at] = made
         return made
 
-    def _translate(self, at: int, longest: int) -> Translation | None:
+    def _translate(self, at: int, longest: int, short: bool | None = None) -> Translation | None:
+        """At most `longest` instructions; fewer where it comes to a block that there is, or, where `short` says so, as many and no step further."""
         recorder, seen = ClockedRecorder(), {at}
         recording, here = recorder.recording, at
         while len(recording.instructions) < longest:
             try:
                 instruction = self._slow.decode(here)
+                if instruction.atomic:
+                    raise Unrecordable("between its load and its store another process may come")
                 target, branch = recorder.record(self.isa, instruction)
             except (Unrecordable, Miss):
                 break
             recording.target = target
             following = _straight(recording, target, branch, instruction)
-            if following is None or following in seen or (len(recording.instructions) >= 8 and following in self._blocks):
+            count = len(recording.instructions)
+            ends = count >= 8 and following in self._blocks if short is None else short and count == longest
+            if following is None or following in seen or ends:
                 break
             if branch is not None and branch[1].constant is not None and target.op == "select":
                 recording.events.append(Event("side", len(recording.instructions) - 1, None, (branch[0],), (), (branch[1].extra, dict(recording.values))))

@@ -169,3 +169,9 @@ class WatchedMemory:
         self.memory.demand(address, size, WRITE, "w")
         self._tell("write", address, size, value)
         self.memory.store(address, size, value)
+
+    def swap(self, address: int, size: int, old: int, new: int) -> bool:
+        """The same."""
+        self.memory.demand(address, size, WRITE, "w")
+        self._tell("write", address, size, new)
+        return self.memory.swap(address, size, old, new)

@@ -13,6 +13,10 @@ from tanken.isa.architecture import Architecture, Exit, Fault, Instruction, Lane
 from tanken.isa.architecture import Faulted as Faulted
 
 
+class Contended(Exception):
+    """Another process has stored between the load and the store of an atomic instruction, which begins anew."""
+
+
 class IntegerMachine:
     """Runs instructions on `state`, an object whose attributes are the instruction set's places, and on `memory`; `core` is for long ones."""
 
@@ -23,6 +27,7 @@ class IntegerMachine:
         self._exit: Exit | None = None
         self._at = 0
         self._next = 0
+        self._loaded: dict[int, int] | None = None  # by an atomic instruction, by address
         self.branched = False  # whether the last instruction was a branch, taken or not
 
     def step(self, isa: Architecture, instruction: Instruction) -> Exit | None:
@@ -33,7 +38,11 @@ class IntegerMachine:
         self.branched = False
         self._at = instruction.address
         self._next = self._at + instruction.length & (1 << self.counter.width) - 1
-        isa.execute(self, instruction)
+        self._loaded = {} if instruction.atomic and self.core is None else None
+        try:
+            isa.execute(self, instruction)
+        except Contended:
+            return self.step(isa, instruction)
         state = self.state
         setattr(state, self.counter.field, self._next)
         for place, value in self._sets.items():
@@ -81,10 +90,17 @@ class IntegerMachine:
 
     def load(self, address: Value, size: int, modify: bool = False) -> Value:
         load = self.memory.load if self.core is None or not modify else self.memory.load_to_modify
-        return Value(self, size * 8, load(number(address), size))
+        value = load(number(address), size)
+        if self._loaded is not None:
+            self._loaded[number(address)] = value
+        return Value(self, size * 8, value)
 
     def store(self, address: Value, value: Value) -> None:
-        self.memory.store(number(address), value.width // 8, number(value))
+        at, size = number(address), value.width // 8
+        if self._loaded is None or at not in self._loaded:
+            self.memory.store(at, size, number(value))
+        elif not self.memory.swap(at, size, self._loaded[at], number(value)):
+            raise Contended
 
     def when(self, condition: Value, then: Callable[[], None]) -> None:
         if condition.node:

@@ -8,73 +8,25 @@ written or executed can be read); the kernel side (`read`, `write`) sees all tha
     fast path   number -> the same bytearray     one dictionary for loads, one for stores; what is absent goes the slow way
 
 A page leaves the stores' dictionary when it may be shared with a fork (so that the slow way copies it) and when code was fetched
-from it (so that the slow way tells the engine that its decoded instructions are stale).
+from it, or from an alias (so that the slow way tells the engine that its decoded instructions are stale). Pages of shared files are in neither:
+who touches them looks first where the file ends.
 """
 
 from __future__ import annotations
 
-import mmap
+import errno
 import struct
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-PAGE = 4096
-SHIFT = 12
-OFFSET = PAGE - 1
-READ, WRITE, EXEC = 1, 2, 4
+from tanken.engine.mappings import EXEC, LOWEST, OFFSET, PAGE, READ, READABLE, SHIFT, TOP, WRITE, Mapping, MappingList, Miss, Page
+
+if TYPE_CHECKING:
+    from tanken.engine.shared import Shared
+
+__all__ = ["EXEC", "FETCH", "LOWEST", "OFFSET", "PAGE", "READ", "READABLE", "SHIFT", "TOP", "WRITE", "AddressSpace", "Mapping", "Miss"]
 FETCH = 15  # bytes: the longest x86 instruction (SDM volume 2, 2.3.11)
-TOP = 0x7FFF_FFFF_F000  # the first address that a Linux x86-64 program cannot map
-LOWEST = 0x1_0000  # find_free gives nothing below: vm.mmap_min_addr's usual value
-
-Page: TypeAlias = bytearray | memoryview
-READABLE = READ | WRITE | EXEC  # any of them makes a page readable
-
-
-class Miss(Exception):
-    """No mapping, or not the right, for `access` ("r", "w", "x") to `size` bytes at `address`; the engine turns it into an exit."""
-
-    def __init__(self, address: int, size: int, access: str) -> None:
-        super().__init__(address, size, access)
-        self.address, self.size, self.access = address, size, access
-
-    def __str__(self) -> str:
-        return f"{self.access} of {self.size} bytes at {self.address:#x}"
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """Pages [start, end) with equal rights; `content` supplies the bytes from `start`, beginning at `offset` of it, then zeros."""
-
-    start: int
-    end: int
-    prot: int
-    content: bytes | None = None
-    offset: int = 0
-    shared: mmap.mmap | None = None  # the bytes themselves, from page number `origin` on, where forks, the host's too, see each other's stores
-    origin: int = 0
-
-    @property
-    def length(self) -> int:
-        """Bytes, a multiple of PAGE."""
-        return self.end - self.start
-
-    def __repr__(self) -> str:
-        rights = "".join(letter if self.prot & bit else "-" for letter, bit in (("r", READ), ("w", WRITE), ("x", EXEC)))
-        return f"<{self.start:#x}-{self.end:#x} {rights}{'s' if self.shared is not None else 'p'}>"
-
-    def part(self, start: int, end: int) -> Mapping:
-        """The piece [start, end) of this mapping, which must lie inside it."""
-        return replace(self, start=start, end=end, offset=self.offset + start - self.start)
-
-    def page(self, number: int) -> Page:
-        """A fresh page as the mapping describes it."""
-        if self.content is None:
-            return bytearray(PAGE)
-        at = self.offset + (number << SHIFT) - self.start
-        return bytearray(self.content[at : at + PAGE].ljust(PAGE, b"\0"))
-
 
 _PAIR = struct.Struct("<QQ")
 
@@ -94,21 +46,20 @@ _UNPACK: dict[int, Callable[[Page, int], tuple[int]]] = {size: plain.unpack_from
 _PACK: dict[int, Callable[[Page, int, int], None]] = {size: plain.pack_into for size, plain in _PLAIN.items()} | {16: _pack_pair}
 
 
-class AddressSpace:
+class AddressSpace(MappingList):
     """One guest address space; addresses are non-negative ints, everything is little-endian.
 
     `code_pages` is the engine's: it adds the numbers of *all* the pages whose bytes it has decoded, after `fetch`ing them, and is
-    told through `on_code_write(page)` when one of them was stored to, written, mapped, unmapped or protected; that page is then
-    taken out of the set.
+    told through `on_code_write(page)` when one of them was stored to, through whatever alias, written, mapped, unmapped or protected; that
+    page is then taken out of the set. What others do to code in shared memory is noticed by `refresh`.
     """
 
     def __init__(self, top: int = TOP) -> None:
-        self.top = top
+        super().__init__(top)
         self.code_pages: set[int] = set()
         self.on_code_write: Callable[[int], None] | None = None
-        self._maps: list[Mapping] = []  # sorted, apart
-        self._starts: list[int] = []
         self._pages: dict[int, Page] = {}
+        self.shared_code: dict[int, bytes] = {}  # pages of shared memory that code was fetched from, as they were
         self._forked: set[int] = set()  # pages whose bytearray a fork may hold too
         self._readable: dict[int, Page] = {}
         self._writable: dict[int, Page] = {}
@@ -132,16 +83,50 @@ class AddressSpace:
         except (KeyError, struct.error):
             self._store(address, (value & ((1 << size * 8) - 1)).to_bytes(size, "little"), WRITE)
 
+    def swap(self, address: int, size: int, old: int, new: int) -> bool:
+        """`store` of what replaces `old`; False, with nothing stored, where somebody else has changed shared memory since that was loaded."""
+        mapping = self._find(address >> SHIFT)
+        if mapping is None or mapping.shared is None or address + size > mapping.end:
+            self.store(address, size, new)
+            return True
+        self._require(address, address + size, WRITE, "w")
+        done = mapping.shared.swap(mapping.offset + address - mapping.start, size, old, new)
+        for number in range(address >> SHIFT, (address + size - 1 >> SHIFT) + 1) if done and self.shared_code else ():
+            for alias in self.code_pages.intersection(self.aliases(number)):
+                self._stale(alias)
+        return done
+
     def fetch(self, address: int) -> bytes:
         """Up to 15 executable bytes at `address`, fewer where the next page cannot be executed; Miss where not even one can."""
         number, offset = address >> SHIFT, address & OFFSET
         self._require(address, address + 1, EXEC, "x")
-        self._writable.pop(number, None)
-        code = bytes(self._page(number)[offset : offset + FETCH])
-        if len(code) < FETCH and self._allows(number + 1, EXEC):
-            self._writable.pop(number + 1, None)
-            code += self._page(number + 1)[: FETCH - len(code)]
+        code = self._code_page(number)[offset : offset + FETCH]
+        if len(code) < FETCH and self._allows(number + 1, EXEC) and not self.beyond(number + 1 << SHIFT):
+            code += self._code_page(number + 1)[: FETCH - len(code)]
         return code
+
+    def _code_page(self, number: int) -> bytes:
+        """The bytes of a page that nobody stores to quickly from here on."""
+        mapping, page = self._find(number), bytes(self._page(number))
+        if mapping is None or mapping.shared is None:
+            self._writable.pop(number, None)
+            return page
+        for alias in self.aliases(number):
+            self._writable.pop(alias, None)
+        self.shared_code.setdefault(number, page)
+        return page
+
+    def holds_code(self, number: int) -> bool:
+        """Whether an engine has decoded bytes that the page shows."""
+        if number in self.code_pages or not self.shared_code:
+            return number in self.code_pages
+        return any(alias in self.code_pages for alias in self.aliases(number))
+
+    def refresh(self) -> None:
+        """Look whether others, another process or a system call that writes to a file, have changed code in shared memory: the engine is told."""
+        for number, before in list(self.shared_code.items()):
+            if self.beyond(number << SHIFT) or self.read(number << SHIFT, PAGE) != before:
+                self._stale(number)
 
     def demand(self, address: int, size: int, need: int, access: str) -> None:
         """Miss, as an access would give it, unless `size` bytes at `address` are mapped with one of the rights in `need`."""
@@ -171,20 +156,53 @@ class AddressSpace:
 
     # -- mappings ---------------------------------------------------------------------------------------------------------
 
-    def map(self, address: int, length: int, prot: int, content: bytes | None = None, *, offset: int = 0, shared: bool = False) -> None:
+    def map(self, address: int, length: int, prot: int, content: bytes | None = None, *, offset: int = 0, shared: Shared | None = None) -> None:
         """Map [address, address + length), whole pages, in place of what was there.
 
-        The first bytes are those of `content` from `offset` on (kept, not copied), the rest zeros. A `shared` mapping is the same memory
-        in all forks. ValueError when the range is empty, not on page boundaries or leaves 64 bits.
+        The first bytes are those of `content` from `offset` on (kept, not copied), the rest zeros; or all are those of a `shared` object from
+        `offset` on, which that view must have. ValueError when the range is empty, not on page boundaries or leaves 64 bits.
         """
         end = self._range(address, length)
         self._cut(address, end)
-        new = Mapping(address, end, prot, content, offset, mmap.mmap(-1, end - address) if shared else None, address >> SHIFT)
-        at = bisect_right(self._starts, address)
-        self._maps.insert(at, new)
-        self._starts.insert(at, address)
-        self._join(at)
+        self._insert(Mapping(address, end, prot, content, offset, shared))
         self._changed(address, end)
+
+    def move(self, old: int, old_length: int, new: int, length: int) -> None:
+        """Map at `new`, whole pages, what is mapped at `old`: with more zeros, or more of a shared object, behind it, or less of it.
+
+        [old, old + old_length) must lie in one mapping, and apart from the new range. Where `old_length` is 0, shared memory is
+        mapped there as well.
+        """
+        mapping = self._find(old >> SHIFT)
+        assert mapping is not None, "callers look first"
+        if mapping.shared is not None:
+            place = mapping.place(old >> SHIFT)
+            self.map(new, length, mapping.prot, shared=mapping.shared.covering(place, length), offset=place)
+        else:
+            self._move_private(mapping.part(old, old + min(old_length, length)), new, length)
+        if old_length:
+            self.unmap(old, old_length)
+
+    def _move_private(self, part: Mapping, new: int, length: int) -> None:
+        self.map(new, length, part.prot)
+        if part.content is not None:
+            self.map(new, part.length, part.prot, part.content, offset=part.offset)
+        distance = new - part.start >> SHIFT
+        for number in range(part.start >> SHIFT, part.end >> SHIFT):
+            if number in self._pages:
+                self._pages[number + distance] = self._pages[number]
+                if number in self._forked:
+                    self._forked.add(number + distance)
+
+    def extend(self, end: int, length: int) -> None:
+        """Make the mapping that ends there longer, in place of nothing: by zeros, or by more of a shared object."""
+        mapping = self._find(end - 1 >> SHIFT)
+        assert mapping is not None, "callers look first"
+        if mapping.shared is None:
+            self.map(end, length, mapping.prot)
+        else:
+            shared = mapping.shared.covering(mapping.offset, mapping.length + length)
+            self.map(end, length, mapping.prot, shared=shared, offset=mapping.offset + mapping.length)
 
     def unmap(self, address: int, length: int) -> None:
         """Take away whatever is mapped in [address, address + length); ValueError as `map`."""
@@ -193,9 +211,13 @@ class AddressSpace:
         self._changed(address, end)
 
     def protect(self, address: int, length: int, prot: int) -> None:
-        """New rights for [address, address + length); Miss, with nothing changed, when a page of it is not mapped; ValueError as `map`."""
+        """New rights for [address, address + length); Miss, with nothing changed, when a page of it is not mapped; ValueError as `map`;
+        PermissionError where a file that was not opened for writing would be written to."""
         end = self._range(address, length)
-        self._require(address, end, 0, "w")
+        self._require_mapped(address, end)
+        shared = [self._maps[at].shared for at in self._overlapping(address, end)] if prot & WRITE else []
+        if any(view is not None and not view.writable for view in shared):
+            raise PermissionError(errno.EACCES, "a file that is not open for writing")
         inside = self._split(address, end)
         for at in inside:
             self._maps[at] = replace(self._maps[at], prot=prot)
@@ -204,14 +226,6 @@ class AddressSpace:
         self._forget(self._writable, address, end)
         self._changed(address, end)
 
-    def mappings(self) -> list[Mapping]:
-        """All mappings by ascending address."""
-        return list(self._maps)
-
-    def mapped(self) -> int:
-        """Bytes in all mappings, touched or not."""
-        return sum(mapping.length for mapping in self._maps)
-
     def fast_pages(self) -> tuple[dict[int, Page], dict[int, Page]]:
         """The dictionaries of the fast path, for loads and for stores; always the same objects. Engines look into them, never write."""
         return self._readable, self._writable
@@ -219,19 +233,6 @@ class AddressSpace:
     def touched(self) -> list[int]:
         """The numbers of the pages that have bytes of their own, ascending."""
         return sorted(self._pages)
-
-    def find_free(self, length: int, hint: int = 0) -> int | None:
-        """Where `length` bytes (rounded up to pages) fit: at `hint` if that is free, else in the highest gap below `top`; None if nowhere."""
-        length = -(-length // PAGE) * PAGE
-        hint &= ~OFFSET
-        if hint >= LOWEST and hint + length <= self.top and not self._overlapping(hint, hint + length):
-            return hint
-        ceiling = self.top
-        for mapping in reversed(self._maps):
-            if ceiling - mapping.end >= length:
-                return ceiling - length
-            ceiling = min(ceiling, mapping.start)
-        return ceiling - length if ceiling - length >= LOWEST else None
 
     def fork(self) -> AddressSpace:
         """An equal address space; from here on a store to one is not seen in the other, shared mappings apart. No page is copied yet."""
@@ -244,36 +245,13 @@ class AddressSpace:
 
     # -- inside: the slow way ---------------------------------------------------------------------------------------------
 
-    def _find(self, number: int) -> Mapping | None:
-        address = number << SHIFT
-        at = bisect_right(self._starts, address) - 1
-        return self._maps[at] if at >= 0 and address < self._maps[at].end else None
-
-    def _allows(self, number: int, need: int) -> bool:
-        mapping = self._find(number)
-        return mapping is not None and (not need or mapping.prot & need != 0)
-
-    def _require(self, start: int, end: int, need: int, access: str) -> None:
-        """Miss unless every page of [start, end) is mapped and, where `need` is not 0, has one of its rights."""
-        page = start
-        while page < end:
-            mapping = self._find(page >> SHIFT)
-            if mapping is None or (need and not mapping.prot & need):
-                raise Miss(page, end - start, access)
-            page = mapping.end
-
     def _page(self, number: int) -> Page:
         """The bytes of a mapped page, made now if nobody has touched it."""
         page = self._pages.get(number)
         if page is None:
             mapping = self._find(number)
             assert mapping is not None, "callers check the mapping first"
-            if mapping.shared is None:
-                page = mapping.page(number)
-            else:
-                start = number - mapping.origin << SHIFT
-                page = memoryview(mapping.shared)[start : start + PAGE]
-            self._pages[number] = page
+            page = self._pages[number] = mapping.page(number)
         return page
 
     def _own_page(self, number: int) -> Page:
@@ -292,51 +270,35 @@ class AddressSpace:
         self._require(address, address + size, need, "r")
         got = []
         for number, start, end in _pieces(address, size):
-            page = self._page(number)
-            if self._allows(number, READABLE):
+            page, mapping = self._page(number), self._find(number)
+            if mapping is not None and mapping.prot & READABLE and mapping.lasting:
                 self._readable[number] = page
             got.append(page[start:end])
         return b"".join(got)
 
     def _store(self, address: int, data: bytes | bytearray | memoryview, need: int) -> None:
         self._require(address, address + len(data), need, "w")
+        if not need:
+            self._refuse_views(address, len(data))
         done = 0
         for number, start, end in _pieces(address, len(data)):
-            page = self._own_page(number)
+            page, mapping = self._own_page(number), self._find(number)
             page[start:end] = data[done : done + end - start]
             done += end - start
-            if number in self.code_pages:
+            if self.shared_code:
+                for alias in self.code_pages.intersection(self.aliases(number)):
+                    self._stale(alias)
+            elif number in self.code_pages:
                 self._stale(number)
-            if self._allows(number, WRITE):
+            if mapping is not None and mapping.prot & WRITE and mapping.lasting:
                 self._writable[number] = page
 
-    # -- inside: the list of mappings -------------------------------------------------------------------------------------
-
-    def _range(self, address: int, length: int) -> int:
-        end = address + -(-length // PAGE) * PAGE
-        if length <= 0 or address < 0 or address & OFFSET or end > 1 << 64:
-            raise ValueError(f"not a range of pages: {length:#x} bytes at {address:#x}")
-        return end
-
-    def _overlapping(self, start: int, end: int) -> range:
-        """Indices of the mappings that have a page in [start, end)."""
-        first = bisect_right(self._starts, start) - 1
-        if first < 0 or self._maps[first].end <= start:
-            first += 1
-        last = first
-        while last < len(self._maps) and self._maps[last].start < end:
-            last += 1
-        return range(first, last)
-
-    def _split(self, start: int, end: int) -> range:
-        """Cut mappings at both ends of [start, end); the indices of those now inside."""
-        for border in (start, end):
-            at = bisect_right(self._starts, border) - 1
-            if at >= 0 and self._maps[at].start < border < self._maps[at].end:
-                whole = self._maps[at]
-                self._maps[at : at + 1] = [whole.part(whole.start, border), whole.part(border, whole.end)]
-                self._starts.insert(at + 1, border)
-        return self._overlapping(start, end)
+    def _refuse_views(self, address: int, size: int) -> None:
+        """Miss where bytes of shared memory that can only be read would be written to, whoever wants it."""
+        for at in self._overlapping(address, address + size):
+            shared = self._maps[at].shared
+            if shared is not None and not shared.writable:
+                raise Miss(max(self._maps[at].start, address), size, "w")
 
     def _cut(self, start: int, end: int) -> None:
         """Remove all mappings, and all their pages, in [start, end)."""
@@ -344,16 +306,9 @@ class AddressSpace:
         del self._maps[inside.start : inside.stop], self._starts[inside.start : inside.stop]
         for table in (self._pages, self._readable, self._writable):
             self._forget(table, start, end)
+        for number in [number for number in self.shared_code if start >> SHIFT <= number < end >> SHIFT]:
+            del self.shared_code[number]
         self._forked.difference_update([number for number in self._forked if start >> SHIFT <= number < end >> SHIFT])
-
-    def _join(self, at: int, count: int = 1) -> None:
-        """Make one mapping of neighbours around indices [at, at + count) that differ in nothing, so that a growing heap stays one."""
-        for index in range(min(at + count, len(self._maps) - 1), max(at, 1) - 1, -1):
-            left, right = self._maps[index - 1], self._maps[index]
-            plain = left.content is None and right.content is None and left.shared is None and right.shared is None
-            if plain and left.end == right.start and left.prot == right.prot:
-                self._maps[index - 1 : index + 1] = [replace(left, end=right.end)]
-                del self._starts[index]
 
     @staticmethod
     def _forget(table: dict[int, Page], start: int, end: int) -> None:
@@ -368,6 +323,7 @@ class AddressSpace:
 
     def _stale(self, number: int) -> None:
         self.code_pages.discard(number)
+        self.shared_code.pop(number, None)
         if self.on_code_write is not None:
             self.on_code_write(number)
 

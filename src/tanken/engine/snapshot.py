@@ -55,7 +55,7 @@ def _numbers(space: AddressSpace) -> set[int]:
             length = min(mapping.length, max(len(mapping.content) - mapping.offset, 0))
             numbers.update(range(mapping.start >> SHIFT, mapping.start + length + PAGE - 1 >> SHIFT))
         if mapping.shared is not None:
-            numbers.update(range(mapping.start >> SHIFT, mapping.end >> SHIFT))
+            numbers.update(range(mapping.start >> SHIFT, mapping.reach() >> SHIFT))
     return numbers
 
 

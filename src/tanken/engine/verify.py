@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tanken.base.errors import InternalError
-from tanken.engine.memory import PAGE, SHIFT, AddressSpace, Miss
+from tanken.engine.memory import PAGE, SHIFT, AddressSpace, Mapping, Miss
+from tanken.engine.shared import Object, Shared
 from tanken.isa.architecture import Exit, Instruction
 
 AT_ONCE = 24  # instructions, where the engine has no blocks of its own
@@ -52,14 +53,22 @@ def mirrored(base: type[AddressSpace]) -> type[AddressSpace]:
         def __init__(self) -> None:
             super().__init__()
             self.twin = LoggedSpace(self.top)
+            self.copies: dict[Object, Shared] = {}
 
-        def map(self, address: int, length: int, prot: int, content: bytes | None = None, *, offset: int = 0, shared: bool = False) -> None:
+        def map(self, address: int, length: int, prot: int, content: bytes | None = None, *, offset: int = 0, shared: Shared | None = None) -> None:
             super().map(address, length, prot, content, offset=offset, shared=shared)
-            self.twin.map(address, length, prot, content, offset=offset)
+            own = shared and self.copies.get(shared.object)
+            if shared is not None and (own is None or own.length < offset + length):
+                own = self.copies[shared.object] = shared.copy()
+            self.twin.map(address, length, prot, content, offset=offset, shared=own)
 
         def unmap(self, address: int, length: int) -> None:
             super().unmap(address, length)
             self.twin.unmap(address, length)
+
+        def _move_private(self, part: Mapping, new: int, length: int) -> None:
+            super()._move_private(part, new, length)
+            self.twin._move_private(part, new, length)
 
         def protect(self, address: int, length: int, prot: int) -> None:
             super().protect(address, length, prot)

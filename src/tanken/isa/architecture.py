@@ -394,6 +394,10 @@ class Instruction(Protocol):
     def repeat(self) -> str:
         """Not empty where one execution is one round of several: its branch to itself begins no block."""
 
+    @property
+    def atomic(self) -> bool:
+        """Whether no other processor may come between its load and its store to the same place."""
+
 
 class Architecture(Protocol):
     """An instruction set as an engine is handed it."""

@@ -136,6 +136,8 @@ class Process:
                 left = self.threads.left() if budget is None else min(self.threads.left(), budget - self.instructions)
                 if left <= 0:
                     return Budget(self.instructions) if not self.is_child else self._leave(Ended(124))
+                if self.memory.shared_code:
+                    self.memory.refresh()
                 self.engine.exact = budget is not None or self.threads.several  # whose turns are to end at the same place in every run
                 exit = self.engine.run(left)
                 if isinstance(exit, Syscall) and exit.kind == "syscall":
@@ -161,8 +163,11 @@ class Process:
 
     def _struck(self, exit: Exit) -> Ended | None:
         """The processor stopped with a fault: the guest's handler sees it, or the process ends."""
+        code = 1
         if isinstance(exit, MemoryMiss):
             number, reason = signal.SIGSEGV, f"no {({'r': 'reading', 'w': 'writing', 'x': 'executing'})[exit.access]} at {exit.address:#x}"
+            if self.memory.beyond(exit.address):
+                number, code, reason = signal.SIGBUS, 2, f"{exit.address:#x} is behind the end of its file"  # BUS_ADRERR
         elif isinstance(exit, Fault):
             number, reason = VECTOR_SIGNAL.get(exit.vector, signal.SIGSEGV), exit.message
         elif isinstance(exit, Debug):
@@ -172,7 +177,7 @@ class Process:
         else:
             number, reason = signal.SIGSEGV, f"{exit}"
         address = exit.address if isinstance(exit, MemoryMiss) else self.state.rip
-        if signals.strike(self, number, address):
+        if signals.strike(self, number, address, code):
             return None
         instruction = self._instruction()
         named = reason[:2] == instruction[:2] and ": " in reason  # by the message itself: its bytes, and the row of the map

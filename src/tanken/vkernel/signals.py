@@ -160,11 +160,11 @@ def deliver(process: Process) -> None:
             raise Killed(signal.SIGSEGV)
 
 
-def strike(process: Process, number: int, address: int) -> bool:
+def strike(process: Process, number: int, address: int, code: int = 1) -> bool:
     """A fault of the guest's own: true where its handler was entered."""
     action = process.signals.actions.get(number, Action())
     blocked = process.signals.mask >> number - 1 & 1
-    return action.handler not in (SIG_DFL, SIG_IGN) and not blocked and _enter(process, number, action, 1, address)
+    return action.handler not in (SIG_DFL, SIG_IGN) and not blocked and _enter(process, number, action, code, address)
 
 
 def _enter(process: Process, number: int, action: Action, code: int, address: int) -> bool:

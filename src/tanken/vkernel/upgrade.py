@@ -52,16 +52,19 @@ def begin() -> None:
 
 
 def become_native(process: Process) -> bool:
-    """Let the process go on in native code; False where it shares memory with others, which the copy would not."""
+    """Let the process go on in native code; False where it does already."""
     from tanken.engine.native.space import DirectSpace
 
     old = process.memory
-    if isinstance(old, DirectSpace) or any(mapping.shared is not None for mapping in old.mappings()):
+    if isinstance(old, DirectSpace):
         return False
     memory = DirectSpace(old.top)
     for mapping in old.mappings():
-        memory.map(mapping.start, mapping.length, mapping.prot, mapping.content, offset=mapping.offset)
+        memory.map(mapping.start, mapping.length, mapping.prot, mapping.content, offset=mapping.offset, shared=mapping.shared)
+    shared = [(mapping.start >> 12, mapping.end >> 12) for mapping in old.mappings() if mapping.shared is not None]
     for number in old.touched():
+        if any(start <= number < end for start, end in shared):
+            continue
         memory.write(number << 12, old.read(number << 12, 4096))
     process.engine.save()
     process.executed += process.engine.executed

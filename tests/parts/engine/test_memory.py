@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tanken.engine.memory import EXEC, LOWEST, PAGE, READ, TOP, WRITE, AddressSpace, Miss
+from tanken.engine.shared import Shared
 
 BASE = 0x10_0000
 PAGES = 6  # few, so that operations meet each other
@@ -161,7 +162,7 @@ def test_stale_code_is_told_once_for_each_decoding() -> None:
 
 def test_shared_mappings_are_one_memory_in_all_forks() -> None:
     space = AddressSpace()
-    space.map(BASE, 4 * PAGE, READ | WRITE, shared=True)
+    space.map(BASE, 4 * PAGE, READ | WRITE, shared=Shared.anonymous(4 * PAGE))
     space.store(BASE, 8, 1)
     child = space.fork()
     child.store(BASE, 8, 2)

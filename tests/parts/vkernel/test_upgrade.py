@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tanken.engine.generated import Generated
-from tanken.engine.memory import PAGE, READ, WRITE
+from tanken.engine.memory import PAGE, READ, WRITE, AddressSpace
 from tanken.engine.native.engine import Native
+from tanken.engine.shared import Shared
 from tanken.vkernel import engines, upgrade
 from tanken.vkernel.process import Ended, create
 
@@ -43,11 +44,18 @@ def test_the_same_instructions_are_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counts[0] == counts[1]
 
 
-def test_memory_shared_with_others_keeps_a_process_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_shared_with_others_stays_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "made", lambda: False)
     process = create(BUSYBOX, [b"true"], [], engines.factory("auto"), space=engines.space("auto"))
-    process.memory.map(0x5000_0000, PAGE, READ | WRITE, shared=True)
-    assert not upgrade.become_native(process) and isinstance(process.engine, Generated)
+    shared, at = Shared.anonymous(4 * PAGE), 0x5000_0000
+    process.memory.map(at, 2 * PAGE, READ | WRITE, shared=shared, offset=PAGE)
+    process.memory.store(at, 8, 5)
+    other = AddressSpace()
+    other.map(at, 4 * PAGE, READ | WRITE, shared=shared)
+    assert upgrade.become_native(process)
+    process.memory.store(at + 8, 8, 6)
+    other.store(at + PAGE + 16, 8, 7)
+    assert [process.memory.load(at + n, 8) for n in (0, 8, 16)] == [other.load(at + PAGE + n, 8) for n in (0, 8, 16)] == [5, 6, 7]
 
 
 def test_a_first_run_starts_at_once_and_the_rest_is_made_behind_it(tmp_path: Path) -> None:

@@ -454,6 +454,8 @@ class Native:
         if what == N.FULL:
             self.flush()
         elif what == N.NO_CODE:
+            if len(self.memory.offered) >= N.MOST_RANGES // 2:
+                self.memory.withdraw_code()
             if not self.memory.offer_code(at):
                 return self._interpreted(1)
             self._ranges_stale = True

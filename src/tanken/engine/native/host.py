@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from collections.abc import Callable
 from typing import Any
 
 PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 0, 1, 2, 4
@@ -21,8 +22,10 @@ _mmap.restype = ctypes.c_void_p
 _mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
 _munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-_madvise = _libc.madvise
-_madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_mremap, _msync = _libc.mremap, _libc.msync
+_mremap.restype = ctypes.c_void_p
+_mremap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p]
+_msync.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 def map_memory(length: int, protection: int, flags: int, address: int | None = None, fd: int = -1, offset: int = 0) -> int:
@@ -45,9 +48,41 @@ def protect_memory(address: int, length: int, protection: int) -> None:
         raise OSError(number, f"mprotect of {length:#x} bytes at {address:#x}: {os.strerror(number)}")
 
 
+def remap_memory(address: int, old: int, length: int, to: int | None = None) -> int:
+    """mremap, to a given place or anywhere: where it is now; an `old` length of 0 shows shared memory once more. OSError where the host refuses."""
+    got = _mremap(address, old, length, 1 if to is None else 3, to)  # MREMAP_MAYMOVE, MREMAP_FIXED
+    if got is None or got == FAILED:
+        number = ctypes.get_errno()
+        raise OSError(number, f"mremap of {length:#x} bytes: {os.strerror(number)}")
+    return int(got)
+
+
+def move_memory(address: int, length: int, to: int) -> None:
+    """Let anonymous memory be at another place; zeros remain where it was, so that nobody else comes there. OSError where the host refuses."""
+    got = _mremap(address, length, length, 7, to)  # MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP
+    if got is None or got == FAILED:
+        number = ctypes.get_errno()
+        raise OSError(number, f"mremap of {length:#x} bytes: {os.strerror(number)}")
+
+
+def sync_memory(address: int, length: int, flags: int) -> None:
+    """msync; OSError where the host refuses."""
+    if _msync(address, length, flags):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
 def view(address: int, length: int) -> memoryview:
     """The bytes at `address` as a memoryview; whoever looks into what is not mapped crashes."""
     return memoryview((ctypes.c_ubyte * length).from_address(address)).cast("B")
+
+
+def function_of(code: bytes, words: int) -> Callable[..., int]:
+    """Machine code as a function of so many 64-bit words that gives an int; its page stays."""
+    address = map_memory(len(code), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)
+    view(address, len(code))[:] = code
+    protect_memory(address, len(code), PROT_READ | PROT_EXEC)
+    return ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_uint64] * words)(address)
 
 
 class DoubleArea:

@@ -120,6 +120,8 @@ class Body:
         self.checked: set[Node] = set()
         self._count = 0
         self.slow = False  # whether it can fault
+        self.atomic = False  # whether its load and its store are one, for other processors too: it begins anew where one came in between
+        self._begins, self._loaded = "", dict[Node, str]()  # the label of its beginning; what was loaded, by address
         self.watched = False  # whether each access of memory is told before it happens
         self.ordered = ""  # how stores are marked that must keep their order: where a later one faults, those before it have happened
         if keeps_budget:
@@ -410,6 +412,10 @@ class Body:
     def events(self, recording: Recording) -> None:
         """All that happens in order."""
         left = recording.events
+        if self.atomic:
+            self._begins = self.label()
+            self.line(f"br label {self._begins}")
+            self.begin(self._begins)
         if sum(event.kind == "store" for event in left) > 1:
             self.ordered = "volatile "
         while left:
@@ -457,6 +463,7 @@ class Body:
                 self._tell(event, f"{kind} {self.value(f'load volatile {kind}, ptr {pointer}, align 1')}")
             value = self.value(f"load volatile {kind}, ptr {pointer}, align 1")  # it faults even where nobody wants the value
             self.names[(node, bits, "wide") if wide else node] = value
+            self._loaded[event.nodes[0]] = value
         elif event.kind == "store":
             address, data = event.nodes
             bits = event.extra * 8
@@ -470,11 +477,23 @@ class Body:
                     byte = self.value(f"getelementptr i8, ptr {self.pointer(address)}, i64 {offset}")
                     self.line(f"store volatile i8 {self.value(f'load volatile i8, ptr {byte}')}, ptr {byte}")
                 self._tell(event, f"{kind} {value}")
-            self.line(f"store {order}{kind} {value}, ptr {self.pointer(address)}, align 1")
+            if self.atomic and address in self._loaded:
+                self._swap(bits, kind, self._loaded[address], value, self.pointer(address))
+            else:
+                self.line(f"store {order}{kind} {value}, ptr {self.pointer(address)}, align 1")
         else:
             assert event.kind == "fault", event.kind
             self.leave_if(self.use(event.nodes[0], 1))
         return 1
+
+    def _swap(self, bits: int, kind: str, old: str, new: str, pointer: str) -> None:
+        """Store what replaces `old`, or begin anew: as the host's own LOCK CMPXCHG."""
+        if kind != f"i{bits}":
+            old, new = (self.value(f"bitcast {kind} {name} to i{bits}") for name in (old, new))
+        pair = self.value(f"cmpxchg volatile ptr {pointer}, i{bits} {old}, i{bits} {new} seq_cst seq_cst, align {bits // 8}")
+        on = self.label()
+        self.line(f"br i1 {self.value(f'extractvalue {{i{bits}, i1}} {pair}, 1')}, label {on}, label {self._begins}, !prof !1")
+        self.begin(on)
 
     def _tell(self, event: Event, value: str) -> None:
         """Tell who watches that the access is about to happen, and leave if that is wanted."""

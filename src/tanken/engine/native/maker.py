@@ -99,6 +99,7 @@ class Maker:
         for name, live in (("live", True), ("dead", False)) if flags else (("live", True),):
             body = self.new_body(self.target.lowering(recorder.graph, known), loose)
             body.watched = bool(key[0] & self.N.WATCHING)
+            body.atomic = bool(instruction.atomic)
             body.events(recording)
             body.target.put(body, recording.values, live)
             kind = body.finish(end)

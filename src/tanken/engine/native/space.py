@@ -1,17 +1,21 @@
 """Guest memory mapped straight into the host's: guest address a stands at `host + a`, so that native code needs one addition.
 
 mmap(2). All of 2**44 bytes is reserved without rights; what a guest cannot touch, the host's own page tables refuse. The kernel side keeps
-its books as AddressSpace does; the bytes are the host's.
+its books as AddressSpace does; the bytes are the host's. A page that code was taken from cannot be written to, through none of its aliases.
 """
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from tanken.engine.memory import EXEC, FETCH, OFFSET, PAGE, READABLE, SHIFT, WRITE, AddressSpace
+from tanken.engine.memory import EXEC, FETCH, OFFSET, PAGE, READABLE, SHIFT, WRITE, AddressSpace, Mapping
 from tanken.engine.native import host as H
 from tanken.engine.native.places import LIMIT_BITS
+
+if TYPE_CHECKING:
+    from tanken.engine.shared import Shared
 
 LIMIT = 1 << LIMIT_BITS
 GUARD = 1 << 16  # bytes behind the limit that no access reaches over
@@ -35,7 +39,8 @@ class DirectSpace(AddressSpace):
             self.host = H.map_memory(LIMIT + GUARD, H.PROT_NONE, flags)
         self._bytes = H.view(self.host, LIMIT)
         self.on_change: Callable[[int, int], None] | None = None
-        self.guarded: set[int] = set()
+        self.guarded: set[int] = set()  # pages that could be written to
+        self.offered: set[int] = set()  # pages that code may be taken from because they, and their aliases, are guarded
 
     def close(self) -> None:
         """Give the reservation back; nothing may use the space after that."""
@@ -50,7 +55,7 @@ class DirectSpace(AddressSpace):
 
     def load(self, address: int, size: int) -> int:
         mapping = self._find(address >> SHIFT)
-        if mapping is None or not mapping.prot & READABLE or address + size > mapping.end:
+        if mapping is None or not mapping.prot & READABLE or address + size > mapping.end or mapping.shared is not None:
             self._require(address, address + size, READABLE, "r")
         return int.from_bytes(self._bytes[address : address + size], "little")
 
@@ -62,7 +67,7 @@ class DirectSpace(AddressSpace):
         number, end = address >> SHIFT, address + FETCH
         self.guard(number)
         if end > (number + 1) << SHIFT:
-            if self._allows(number + 1, EXEC):
+            if self._allows(number + 1, EXEC) and not self.beyond(number + 1 << SHIFT):
                 self.guard(number + 1)
             else:
                 end = (number + 1) << SHIFT
@@ -76,25 +81,43 @@ class DirectSpace(AddressSpace):
         return bytes(self._bytes[address : address + size])
 
     def guard(self, number: int) -> None:
-        """Keep the guest from writing to a page unnoticed: its bytes are being run."""
-        mapping = self._find(number)
-        if mapping is not None and mapping.prot & WRITE and number not in self.guarded:
-            self.guarded.add(number)
-            self._rights(number << SHIFT, (number + 1) << SHIFT, H.PROT_READ)
+        """Keep the guest from writing to a page unnoticed, by whatever alias: its bytes are being run."""
         self.code_pages.add(number)
+        mapping = self._find(number)
+        if mapping is None or number in self.offered or not (mapping.prot & WRITE or mapping.shared is not None):
+            return
+        for alias in self.aliases(number):
+            if alias not in self.guarded and self._allows(alias, WRITE):
+                self.guarded.add(alias)
+                self._rights(alias << SHIFT, (alias + 1) << SHIFT, H.PROT_READ)
+        self.offered.add(number)
+        if mapping.shared is not None:
+            self.shared_code[number] = self._load(number << SHIFT, PAGE, 0)
 
     def code_ranges(self) -> list[tuple[int, int]]:
-        """Where code can be taken from without asking: executable and not writable, or guarded."""
-        found = [(m.start, m.end) for m in self._maps if m.prot & EXEC and not m.prot & WRITE]
-        return found + [(number << SHIFT, (number + 1) << SHIFT) for number in sorted(self.guarded) if self._allows(number, EXEC)]
+        """Where code can be taken from without asking: executable and nobody's to write to, or offered; neighbours in one."""
+        found = [(m.start, m.end) for m in self._maps if m.prot & EXEC and not m.prot & WRITE and m.shared is None]
+        found += [(number << SHIFT, (number + 1) << SHIFT) for number in self.offered if self._allows(number, EXEC)]
+        joined: list[tuple[int, int]] = []
+        for start, end in sorted(found):
+            if joined and joined[-1][1] == start:
+                joined[-1] = joined[-1][0], end
+            else:
+                joined.append((start, end))
+        return joined
 
     def offer_code(self, address: int) -> bool:
         """Guard the page at `address` so that code can be taken from it; whether it can be executed at all."""
         number = address >> SHIFT
-        if not self._allows(number, EXEC):
+        if not self._allows(number, EXEC) or self.beyond(address):
             return False
         self.guard(number)
         return True
+
+    def withdraw_code(self) -> None:
+        """Offer no page any more: there are too many."""
+        for number in list(self.offered):
+            self._stale(number)
 
     # -- the kernel's side
 
@@ -116,11 +139,15 @@ class DirectSpace(AddressSpace):
         self._require(address, address + size, need, "w")
         if not size:
             return
+        if not need:
+            self._refuse_views(address, size)
         first, last = address >> SHIFT, address + size - 1 >> SHIFT
-        for number in self.code_pages.intersection(range(first, last + 1)) if last - first < 64 else [n for n in self.code_pages if first <= n <= last]:
-            self._stale(number)
         start, end = first << SHIFT, (last + 1) << SHIFT
         maps = [self._maps[at] for at in self._overlapping(start, end)]
+        for number in self.code_pages.intersection(range(first, last + 1)) if last - first < 64 else [n for n in self.code_pages if first <= n <= last]:
+            self._stale(number)
+        for mapping in maps if self.shared_code else ():
+            self._stale_views(mapping, start, end)
         locked = any(not mapping.prot & WRITE for mapping in maps)
         for mapping in maps:  # code that is taken from there without asking
             if mapping.prot & EXEC and not mapping.prot & WRITE:
@@ -133,31 +160,56 @@ class DirectSpace(AddressSpace):
             self._restore(start, end)
 
     def _stale(self, number: int) -> None:
-        super()._stale(number)
-        if number in self.guarded:
-            self.guarded.discard(number)
-            self._restore(number << SHIFT, (number + 1) << SHIFT)
+        """The page has other bytes now: neither it nor an alias of it is guarded any more."""
+        aliases = self.aliases(number)
+        self.offered.difference_update(aliases)
+        for alias in self.code_pages.intersection(aliases) | {number}:
+            super()._stale(alias)
+        for alias in self.guarded.intersection(aliases):
+            self.guarded.discard(alias)
+            self._restore(alias << SHIFT, (alias + 1) << SHIFT)
+
+    def _stale_views(self, mapping: Mapping, start: int, end: int) -> None:
+        """As `_stale`, for the code that aliases of the mapping's pages in [start, end) show."""
+        if mapping.shared is None:
+            return
+        first, last = (mapping.offset + border - mapping.start for border in (max(mapping.start, start), min(mapping.end, end)))
+        for number in list(self.shared_code):
+            other = self._find(number)
+            if other is not None and other.shared is not None and other.shared.object is mapping.shared.object and first <= other.place(number) < last:
+                self._stale(number)
 
     # -- mappings
 
-    def map(self, address: int, length: int, prot: int, content: bytes | None = None, *, offset: int = 0, shared: bool = False) -> None:
+    def map(self, address: int, length: int, prot: int, content: bytes | None = None, *, offset: int = 0, shared: Shared | None = None) -> None:
         end = self._range(address, length)
         if end > LIMIT:
             raise ValueError(f"not below {LIMIT:#x}: {length:#x} bytes at {address:#x}")
         self._changed(address, end)
-        super().map(address, length, prot, None, shared=shared)
-        kind = H.MAP_SHARED if shared else H.MAP_PRIVATE | H.MAP_NORESERVE
+        super().map(address, length, prot, None, offset=offset if shared is not None else 0, shared=shared)
         here = self.host + address
-        H.map_memory(end - address, H.PROT_READ | H.PROT_WRITE, kind | H.MAP_FIXED | H.MAP_ANONYMOUS, here)
+        if shared is not None:
+            shared.show(offset, end - address, here)
+        else:
+            H.map_memory(end - address, H.PROT_READ | H.PROT_WRITE, H.MAP_PRIVATE | H.MAP_NORESERVE | H.MAP_FIXED | H.MAP_ANONYMOUS, here)
         if content is not None:
             piece = memoryview(content)[offset : offset + end - address]
             self._bytes[address : address + len(piece)] = piece
-        if _host_rights(prot) != H.PROT_READ | H.PROT_WRITE:
+        if shared is not None or _host_rights(prot) != H.PROT_READ | H.PROT_WRITE:
             H.protect_memory(here, end - address, _host_rights(prot))
+
+    def _move_private(self, part: Mapping, new: int, length: int) -> None:
+        self._changed(part.start, part.end)
+        self.map(new, length, part.prot)
+        try:
+            H.move_memory(self.host + part.start, part.length, self.host + new)
+        except OSError:  # the host has it in several pieces, or does not know how
+            self._store(new, self._load(part.start, part.length, 0), 0)
 
     def _cut(self, start: int, end: int) -> None:
         super()._cut(start, end)
-        self.guarded.difference_update([n for n in self.guarded if start >> SHIFT <= n < end >> SHIFT])
+        for pages in (self.guarded, self.offered):
+            pages.difference_update([n for n in pages if start >> SHIFT <= n < end >> SHIFT])
         if end <= LIMIT:
             flags = H.MAP_PRIVATE | H.MAP_ANONYMOUS | H.MAP_NORESERVE | H.MAP_FIXED
             H.map_memory(end - start, H.PROT_NONE, flags, self.host + start)
@@ -170,11 +222,14 @@ class DirectSpace(AddressSpace):
     def protect(self, address: int, length: int, prot: int) -> None:
         end = self._range(address, length)
         super().protect(address, length, prot)
-        self.guarded.difference_update([n for n in self.guarded if address >> SHIFT <= n < end >> SHIFT])
+        for pages in (self.guarded, self.offered):
+            pages.difference_update([n for n in pages if address >> SHIFT <= n < end >> SHIFT])
         self._rights(address, end, _host_rights(prot))
 
     def _changed(self, start: int, end: int) -> None:
         super()._changed(start, end)
+        for at in self._overlapping(start, end) if self.shared_code else ():
+            self._stale_views(self._maps[at], start, end)
         if self.on_change is not None:
             self.on_change(start, end)
 
@@ -209,6 +264,8 @@ class DirectSpace(AddressSpace):
         copy = AddressSpace(self.top)
         copy._maps, copy._starts = self._maps.copy(), self._starts.copy()
         for number in self.touched():
+            if (mapping := self._find(number)) is None or mapping.shared is not None:
+                continue
             copy._pages[number] = bytearray(self._load(number << SHIFT, PAGE, 0))
         return copy
 

@@ -174,6 +174,12 @@ class Inst:
         return bool(self.columns[Column.PREFIXES] & L.LOCK)
 
     @property
+    def atomic(self) -> bool:
+        """LOCK, and XCHG with memory (SDM volume 3, 8.1.2.2)."""
+        in_memory = not self.columns[Column.REGISTERS] & L.RM_IS_REGISTER
+        return in_memory and (self.lock or self.mnemonic == "xchg")
+
+    @property
     def repeat(self) -> str:
         """The acting F3 or F2: "rep", "repz", "repnz" or ""; for rows they select it is ""."""
         bits = self.columns[Column.PREFIXES]

@@ -1,21 +1,24 @@
 """Memory: brk mmap munmap mprotect mremap madvise msync mincore mlock.
 
-mmap(2), brk(2). Anonymous memory, shared with forked processes where it is asked for, and private views of files; a view through which a file
-could be written is refused (ENODEV).
+mmap(2), mremap(2), msync(2), brk(2). Memory of the process's own, anonymous or begun with a file's bytes; shared memory, nobody's or a file's
+(`engine.shared`), is the host's.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from fcntl import F_GETFL, fcntl
 from zlib import crc32
 
-from tanken.engine.memory import EXEC, OFFSET, PAGE, READ, WRITE
+from tanken.engine.memory import EXEC, OFFSET, PAGE, READ, WRITE, AddressSpace, Mapping
 from tanken.vkernel.calls.table import Int, Long, Word, call
 from tanken.vkernel.process import Process
 
 MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS, MAP_FIXED_NOREPLACE = 1, 2, 0x10, 0x20, 0x100000
-MREMAP_MAYMOVE = 1
+MREMAP_MAYMOVE, MREMAP_FIXED = 1, 2
+MS_ASYNC, MS_INVALIDATE, MS_SYNC = 1, 2, 4
+ST_NOEXEC = 8
 LARGEST_VIEW = 1 << 28  # bytes of a file that are taken in at once
 LARGEST_BREAK = 1 << 34
 SLOT, SLOTS = 1 << 26, 1 << 13  # places for files: 512 GiB of address space
@@ -49,20 +52,36 @@ def mmap(process: Process, address: Word, length: Word, prot: Int, flags: Int, f
     length = length + OFFSET & ~OFFSET
     if length > process.memory.top:
         return -errno.ENOMEM
-    content, hint = None, address
-    if not flags & MAP_ANONYMOUS:
-        if flags & 3 == MAP_SHARED and prot & 2:
-            return -errno.ENODEV
-        host = process.descriptors.host(fd)
-        size = os.fstat(host).st_size
-        if min(length, size - offset) > LARGEST_VIEW:
-            return -errno.ENOMEM
-        content = os.pread(host, max(min(length, size - offset), 0), offset)
+    content = shared = None
+    hint, is_shared = address, flags & 1  # MAP_SHARED, MAP_SHARED_VALIDATE
+    if flags & MAP_ANONYMOUS:
+        offset = 0
+    else:
+        host = _mappable(process, fd, prot)
         hint = address or _usual_place(process, host)
+        if not is_shared:
+            size = os.fstat(host).st_size
+            if min(length, size - offset) > LARGEST_VIEW:
+                return -errno.ENOMEM
+            content, offset = os.pread(host, max(min(length, size - offset), 0), offset), 0
     at = _place(process, hint, length, flags)
     if at > 0:
-        process.memory.map(at, length, _rights(prot), content, shared=content is None and flags & 3 == MAP_SHARED)
+        if is_shared:
+            from tanken.engine.shared import Shared
+
+            shared = Shared.anonymous(length) if flags & MAP_ANONYMOUS else Shared.of_file(host, offset, length, bool(prot & 2))
+        process.memory.map(at, length, _rights(prot), content, offset=offset, shared=shared)
     return at
+
+
+def _mappable(process: Process, fd: int, prot: int) -> int:
+    """The host's descriptor of a file that may be read, and run where that is wanted."""
+    host = process.descriptors.host(fd)
+    if fcntl(host, F_GETFL) & os.O_ACCMODE == os.O_WRONLY:
+        raise OSError(errno.EACCES, "not open for reading")
+    if prot & 4 and os.fstatvfs(host).f_flag & ST_NOEXEC:
+        raise OSError(errno.EPERM, "nothing is run from there")
+    return host
 
 
 def _usual_place(process: Process, host: int) -> int:
@@ -106,34 +125,46 @@ def _mapped(process: Process, address: int) -> bool:
 
 
 @call(25)
-def mremap(process: Process, old: Word, old_length: Word, new_length: Word, flags: Int) -> int:
-    """Shrinking in place, growing by moving."""
+def mremap(process: Process, old: Word, old_length: Word, new_length: Word, flags: Int, new: Word) -> int:
+    """Shrinking in place, growing there or by moving; to a given place; shared memory to a second place."""
     memory = process.memory
     old_length, new_length = old_length + OFFSET & ~OFFSET, new_length + OFFSET & ~OFFSET
-    if old & OFFSET or not old_length or not new_length or flags & ~MREMAP_MAYMOVE:
+    if old & OFFSET or not new_length or flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) or flags & 3 == MREMAP_FIXED:
         return -errno.EINVAL
-    if max(old_length, new_length) > process.memory.top - old:
-        return -errno.ENOMEM
-    if new_length <= old_length:
+    if max(old_length, new_length) > memory.top - old:
+        return -errno.ENOMEM if old < memory.top else -errno.EFAULT
+    mapping = next((m for m in memory.mappings() if m.start <= old < m.end), None)
+    if flags & MREMAP_FIXED:
+        if new & OFFSET or new + new_length > memory.top or (old < new + new_length and new < old + old_length):
+            return -errno.EINVAL
+        if old_length > new_length:
+            memory.unmap(old + new_length, old_length - new_length)
+            old_length = new_length
+    elif old_length and new_length <= old_length:
+        if mapping is None:
+            return -errno.EFAULT
         if new_length < old_length:
             memory.unmap(old + new_length, old_length - new_length)
         return old
-    mapping = next((m for m in memory.mappings() if m.start <= old and old + old_length <= m.end), None)
-    if mapping is None:
+    if mapping is None or old + old_length > mapping.end:
         return -errno.EFAULT
-    grown = old + old_length
-    if memory.find_free(new_length - old_length, grown) == grown:
-        memory.map(grown, new_length - old_length, mapping.prot)
+    if not old_length and mapping.shared is None:
+        return -errno.EINVAL
+    return _moved(memory, mapping, old, old_length, new if flags & MREMAP_FIXED else 0, new_length, bool(flags & MREMAP_MAYMOVE))
+
+
+def _moved(memory: AddressSpace, mapping: Mapping, old: int, old_length: int, to: int, length: int, may_move: bool) -> int:
+    """Grown where it is, if it need not go `to` a place, or moved there or anywhere."""
+    end, more = old + old_length, length - old_length
+    if not to and old_length and end == mapping.end and memory.find_free(more, end) == end:
+        memory.extend(end, more)
         return old
-    if not flags & MREMAP_MAYMOVE:
+    if not may_move:
         return -errno.ENOMEM
-    at = memory.find_free(new_length)
+    at = to or memory.find_free(length)
     if at is None:
         return -errno.ENOMEM
-    data = memory.read(old, old_length)
-    memory.map(at, new_length, mapping.prot)
-    memory.write(at, data)
-    memory.unmap(old, old_length)
+    memory.move(old, old_length, at, length)
     return at
 
 
@@ -150,7 +181,18 @@ def madvise(process: Process, address: Word, length: Word, advice: Int) -> int:
 
 @call(26)
 def msync(process: Process, address: Word, length: Word, flags: Int) -> int:
-    return 0
+    if flags & ~7 or flags & MS_ASYNC and flags & MS_SYNC or address & OFFSET:
+        return -errno.EINVAL
+    end, reached = address + length + OFFSET & ~OFFSET, address
+    for mapping in process.memory.mappings():
+        start, last = max(mapping.start, address), min(mapping.end, end)
+        if start < last:
+            if start != reached:
+                break
+            reached = last
+            if mapping.shared is not None:
+                mapping.shared.sync(mapping.place(start >> 12), last - start, flags)
+    return -errno.ENOMEM if reached < end else 0
 
 
 @call(27)

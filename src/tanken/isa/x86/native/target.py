@@ -122,7 +122,7 @@ class X86:
     def in_region(self, inst: Inst) -> bool:
         """Whether a region may hold it."""
         bits = self.analyse(inst) if inst.form is not None and inst.fault is None else P.PYTHON
-        return not bits & P.PYTHON and not (inst.repeat and self.special(inst) is not None)
+        return not bits & P.PYTHON and not inst.atomic and not (inst.repeat and self.special(inst) is not None)
 
     def in_variable(self, place: Any) -> bool:
         """Whether a region may change it."""
