@@ -17,23 +17,31 @@ from tanken.engine.graph import Node, evaluate
 from tanken.engine.lanes import quick_lanes
 from tanken.engine.memory import EXEC, PAGE, SHIFT, AddressSpace, Miss
 from tanken.engine.operations import MEANING
-from tanken.engine.recorder import Event, Recorder, Recording, Unrecordable
+from tanken.engine.recorder import Event, Recorder, Recording, Unrecordable, node_of
 from tanken.engine.reference import Interpreter
 from tanken.engine.source import CLOCK, FILE, Writer, compiled, write
-from tanken.isa.architecture import Architecture, Budget, Exit, Faulted, Instruction, MemoryMiss, Place
+from tanken.isa.architecture import Architecture, Budget, Exit, Faulted, Instruction, MemoryMiss, Place, Value
 
 WARM = 1  # visits before a block is made
 LONGEST = 24  # instructions of a block
 
 
 class Modified(Exception):
-    """The store about to happen goes to a page of code: the reference engine does it."""
+    """The store about to happen goes to a page of code, or another process came before a swap: the reference engine does it."""
 
 
-class ClockedRecorder(Recorder):
-    """Blocks that begin by asking the time are run apart, when it is exact."""
+class BlockRecorder(Recorder):
+    """Blocks that begin by asking the time are run apart, when it is exact. The store of an atomic instruction becomes a swap."""
 
     has_clock = True
+    atomic = False
+
+    def store(self, address: Value, value: Value) -> None:
+        loaded = next((event for event in self._events if event.kind == "load" and event.nodes[0] is node_of(address)), None)
+        if self.atomic and loaded is not None:
+            self._event("swap", node_of(address), node_of(value), loaded.results[0], extra=value.width // 8)
+        else:
+            super().store(address, value)
 
 
 @dataclass(slots=True)
@@ -79,7 +87,7 @@ class Generated:
             plain = struct.Struct("<" + letter)
             names |= {f"U{size}": plain.unpack_from, f"P{size}": plain.pack_into}
         readable, writable = memory.fast_pages()
-        names |= {"S": state, "RD": readable, "WR": writable, "MISS": (KeyError, struct.error), "LOAD": memory.load, "STORE": self._store}
+        names |= {"S": state, "RD": readable, "WR": writable, "MISS": (KeyError, struct.error), "LOAD": memory.load, "STORE": self._store, "SWAP": self._swap}
         names[CLOCK] = lambda: self.executed
         return names | {"FAULTED": Faulted, "LANES": quick_lanes, "LAZY": self._pending, "SETTLE": self._settle, "SKIP": self._skipped}
 
@@ -88,6 +96,11 @@ class Generated:
         if holds(address >> SHIFT) or holds(address + size - 1 >> SHIFT):
             raise Modified
         self.memory.store(address, size, value)
+
+    def _swap(self, address: int, size: int, old: int, new: int) -> None:
+        holds = self.memory.holds_code
+        if holds(address >> SHIFT) or holds(address + size - 1 >> SHIFT) or not self.memory.swap(address, size, old, new):
+            raise Modified
 
     # -- running
 
@@ -254,13 +267,12 @@ class Generated:
 
     def _translate(self, at: int, longest: int, short: bool | None = None) -> Translation | None:
         """At most `longest` instructions; fewer where it comes to a block that there is, or, where `short` says so, as many and no step further."""
-        recorder, seen = ClockedRecorder(), {at}
+        recorder, seen = BlockRecorder(), {at}
         recording, here = recorder.recording, at
         while len(recording.instructions) < longest:
             try:
                 instruction = self._slow.decode(here)
-                if instruction.atomic:
-                    raise Unrecordable("between its load and its store another process may come")
+                recorder.atomic = instruction.atomic
                 target, branch = recorder.record(self.isa, instruction)
             except (Unrecordable, Miss):
                 break

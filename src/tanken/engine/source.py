@@ -185,6 +185,9 @@ class Writer:
             self.line(f"try:P{size}(WR[{a}>>12],{a}&4095,{value})")
             self.line(f"except MISS:STORE({a},{size},{value})")
 
+    def _swap(self, event: Event, nodes: list[str]) -> None:
+        self.line(f"SWAP({nodes[0]},{event.extra},{nodes[2]},{nodes[1]})")
+
     def _fault(self, event: Event, nodes: list[str]) -> None:
         self.line(f"if {nodes[0]}:raise FAULTED({self.object('fault', event.extra)})")
 
