@@ -13,14 +13,14 @@ from tanken.base.records import Record
 from tanken.isa.architecture import Budget, Halt
 from tanken.notation.table import read_tables
 
-HEX = frozenset({"address", "linear", "port", "data", "index", "value", "code", "offset", "reason", "rip"})
+HEX = frozenset({"address", "linear", "port", "data", "index", "value", "code", "offset", "reason", "rip", "vectoring"})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class EptViolation(Record):
     """An access ("r", "w", "x") to guest-physical `address` that second-level paging forbids; `linear` is None for a walk of the guest's own tables.
 
-    `rights` are what the page has: "", "r", "rw", ...
+    `rights` are what the page has: "", "r", "rw", ...; `vectoring` is not 0 where an event was being delivered (SDM volume 3, table 25-19).
     """
 
     HEX: ClassVar[frozenset[str]] = HEX
@@ -28,6 +28,7 @@ class EptViolation(Record):
     linear: int | None
     access: str
     rights: str = ""
+    vectoring: int = 0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -108,7 +109,7 @@ class TripleFault(Record):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class EmulationFailure(Record):
-    """The instruction at `rip` whose bytes begin with `code` is known to nobody here; `why` says what was missing."""
+    """The instruction at `rip` whose bytes begin with `code` is known to nobody here, or an event cannot be delivered; `why` says what was missing."""
 
     HEX: ClassVar[frozenset[str]] = HEX
     rip: int

@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -27,7 +27,7 @@ from tanken.hypervisor.coalescing import Zones
 from tanken.hypervisor.mmio import Done, Emulation, Raised
 from tanken.hypervisor.vcpu import wants_answer
 from tanken.hypervisor.view import physical_of
-from tanken.isa.architecture import Budget, Fault, Halt, Outside
+from tanken.isa.architecture import Budget, Exited, Fault, Halt, Outside
 from tanken.isa.x86.system import state as S
 from tanken.isa.x86.system.core import NMI, Core, MsrAccess, PortAccess, Shutdown, WindowOpen
 from tanken.isa.x86.system.debug import ended
@@ -166,6 +166,8 @@ class OwnVcpu:
         """The final exit; None to go on."""
         if isinstance(exit, WindowOpen):
             return None
+        if isinstance(exit, Outside) and self.core.vectoring is not None:
+            return self._undelivered(exit)
         if isinstance(exit, Outside):
             self.raw = E.EptViolation(exit.physical, exit.linear, exit.access)
             return self._begin(self.core.inst)
@@ -223,11 +225,12 @@ class OwnVcpu:
                 self.core.memory.changed()
             self.engine.executed += 1
             if isinstance(result, Raised):
-                return self._shut(self.processor.raised(self.core, result.fault))
+                return self._delivered(lambda: self.processor.raised(self.core, result.fault))
             return Halt() if result.halted else self._full()
         if isinstance(result, E.EmulationFailure):
             self._emulation = None
-            return self._shut(self.processor.raised(self.core, Fault(6, None, self.state.rip, result.why)))
+            why = result.why
+            return self._delivered(lambda: self.processor.raised(self.core, Fault(6, None, self.state.rip, why)))
         return result
 
     def _leave_alone(self, inst: Any) -> None:
@@ -238,9 +241,20 @@ class OwnVcpu:
                 touching.clear()
             touching.add(inst)
 
-    @staticmethod
-    def _shut(ended: Shutdown | None) -> E.FinalExit | None:
-        return None if ended is None else E.TripleFault()
+    def _delivered(self, deliver: Callable[[], Shutdown | None]) -> E.FinalExit | None:
+        """Deliver an event; the exit where that shuts the processor down, or cannot be done."""
+        try:
+            return None if deliver() is None else E.TripleFault()
+        except Exited as exited:
+            return self._undelivered(exited.exit)
+
+    def _undelivered(self, exit: Any) -> E.FinalExit:
+        """An event's table or stack lies where a device is: VT-x would say which event; nobody here takes it further."""
+        vectoring, self.core.vectoring = self.core.vectoring, None
+        assert vectoring is not None and isinstance(exit, Outside), exit
+        self.raw = E.EptViolation(exit.physical, exit.linear, exit.access, vectoring=vectoring.word)
+        why = f"vector {vectoring.vector:#x} cannot be delivered: no memory at physical address {exit.physical:#x}, where its table or stack is"
+        return E.EmulationFailure(self.state.rip, b"", why)
 
     def _adopt(self, state: SystemState) -> None:
         """Make the processor's state that of `state`: the engine holds the object itself, so it is filled."""
@@ -271,7 +285,7 @@ class OwnVcpu:
             asked, self._msr = self._msr, None
             self.engine.executed += 1
             if value is None:
-                return self._shut(self.processor.raised(self.core, Fault(GP, 0, self.state.rip, f"MSR {asked.number:#x}")))
+                return self._delivered(lambda: self.processor.raised(self.core, Fault(GP, 0, self.state.rip, f"MSR {asked.number:#x}")))
             if asked.value is None:
                 self.state.regs[0], self.state.regs[2] = value & 0xFFFF_FFFF, value >> 32
             self.state.rip = asked.following
@@ -282,10 +296,10 @@ class OwnVcpu:
         """What was injected."""
         vector, self._vector = self._vector, None
         if vector is not None:
-            return self._shut(interrupt(self.core, vector))
+            return self._delivered(lambda: interrupt(self.core, vector))
         if self._nmi and not self.state.nmi_blocked:
             self._nmi = False
-            return self._shut(interrupt(self.core, NMI))
+            return self._delivered(lambda: interrupt(self.core, NMI))
         return None
 
     def answer(self, value: int | None) -> None:

@@ -73,9 +73,14 @@ class Loop:
             E.PortIo: self._port, E.Mmio: self._mmio, E.MsrRead: self._read_msr, E.MsrWrite: self._write_msr, Halt: self._halt,
             E.InterruptWindow: self._nothing, E.Kicked: self._nothing, Budget: self._nothing, E.DebugStop: self._nothing,
             E.TripleFault: lambda exit: self._end(Ended("triple-fault", "the processor shut down")),
-            E.EmulationFailure: lambda exit: self._end(Ended("failure", f"nobody here knows the instruction {exit.code.hex(' ')} at {exit.rip:#x}: {exit.why}")),
+            E.EmulationFailure: lambda exit: self._end(Ended("failure", self._stuck(exit))),
             E.EntryFailure: lambda exit: self._end(Ended("failure", f"the processor refuses its state, reason {exit.reason:#x}")),
         }  # fmt: skip
+
+    @staticmethod
+    def _stuck(exit: E.EmulationFailure) -> str:
+        what = f"nobody here knows the instruction {exit.code.hex(' ')} " if exit.code else ""
+        return f"{what}at {exit.rip:#x}: {exit.why}"
 
     # -- from outside, from any thread
 

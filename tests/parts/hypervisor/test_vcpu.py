@@ -320,3 +320,17 @@ def test_every_exit_has_its_row() -> None:
     named = {name for name in vars(E) if isinstance(vars(E)[name], type) and issubclass(vars(E)[name], E.Record) and name != "Record"}
     assert {row[0] for row in rows} == named | {"Halt"}
     assert all(row[2] == "no" for row in rows if row[1] == "raw") and all(len(row) == 6 and row[5] for row in rows)
+
+
+def test_an_event_whose_table_is_a_device() -> None:
+    """VT-x tells which event was on its way (IDT-vectoring information); here it ends the guest, and the message says so."""
+    lab = Lab("own")
+    state = lab.put("0f 0b")  # ud2
+    state.idtr_base, state.idtr_limit = 0x10_0000_0000, 0xFFF
+    state.cr0 &= ~S.PG
+    state.efer &= ~S.LMA
+    state.rights[S.CS] = 0xC09B
+    lab.vcpu.set_state(state)
+    exit = lab.run()
+    assert isinstance(exit, E.EmulationFailure) and "vector 0x6 cannot be delivered" in exit.why
+    assert lab.vcpu.raw == E.EptViolation(0x10_0000_0030, 0x10_0000_0030, "r", vectoring=0x8000_0306)

@@ -77,6 +77,20 @@ class WindowOpen:
     """Somebody waits for interrupts to be let in, and they are."""
 
 
+@dataclass(frozen=True, slots=True)
+class Vectoring:
+    """An event that is being delivered: its vector, the kind of event as VMX numbers them, and its error code if it has one."""
+
+    vector: int
+    kind: int  # 0 external interrupt, 2 NMI, 3 exception, 4 INT n, 5 INT1, 6 INT3 and INTO
+    code: int | None
+
+    @property
+    def word(self) -> int:
+        """The IDT-vectoring information field (SDM volume 3, table 25-19)."""
+        return self.vector | self.kind << 8 | (0 if self.code is None else 1 << 11) | 1 << 31
+
+
 class Core:
     """`following` is the address behind the instruction under way, `at` its own; `ticks` is the time stamp without its offset."""
 
@@ -85,6 +99,7 @@ class Core:
         self.at = 0
         self.following = 0
         self.inst: Any = None
+        self.vectoring: Vectoring | None = None  # left where a delivery ends by an exit, until the next is done
         self.cpuid: Callable[[int, int], tuple[int, int, int, int]] = lambda leaf, subleaf: (0, 0, 0, 0)
 
     def fault(self, vector: int, code: int | None, message: str) -> NoReturn:

@@ -10,7 +10,7 @@ from tanken.isa.x86.paging import WRITE
 from tanken.isa.x86.system import descriptors as D
 from tanken.isa.x86.system import state as S
 from tanken.isa.x86.system import tasks
-from tanken.isa.x86.system.core import BP, DB, DE, DF, EXTERNAL, GP, HAS_CODE, MASK64, NMI, NP, OF, PF, SS, TS, Core, Shutdown
+from tanken.isa.x86.system.core import BP, DB, DE, DF, EXTERNAL, GP, HAS_CODE, MASK64, NMI, NP, OF, PF, SS, TS, Core, Shutdown, Vectoring
 from tanken.isa.x86.system.debug import GENERAL_DETECT
 from tanken.isa.x86.system.stacks import from_task, inner_stack, push_all
 
@@ -57,6 +57,7 @@ def deliver(core: Core, vector: int, code: int | None, source: int) -> None:
         code = None
     elif code is None:
         code = 0
+    core.vectoring = Vectoring(vector, _kind(core, vector, source), code)
     if state.real:
         real_mode(core, vector)
     elif state.efer & S.LMA:
@@ -66,7 +67,18 @@ def deliver(core: Core, vector: int, code: int | None, source: int) -> None:
     state.shadow = S.NOWHERE - 1
     if vector == DB and source == HARDWARE:
         state.dr7 &= ~GENERAL_DETECT
+    core.vectoring = None
     core.memory.changed()
+
+
+def _kind(core: Core, vector: int, source: int) -> int:
+    """The kind of event in VMX's words: INT n, INT1, INT3 and INTO are told apart by the instruction."""
+    if source == OUTSIDE:
+        return 2 if vector == NMI else 0
+    name = core.inst.mnemonic if core.inst is not None else ""
+    if source == SOFTWARE:
+        return 6 if name in ("int3", "into") else 4
+    return 5 if name == "int1" and vector == DB else 3
 
 
 def saved_flags(core: Core, vector: int, source: int) -> int:

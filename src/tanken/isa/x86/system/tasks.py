@@ -156,14 +156,15 @@ def _load(core: Core, found: Registers) -> None:
     """Registers first; then the segments, each of which may fault as an instruction of the new task."""
     state = core.state
     state.rip, state.rflags = found.rip, found.flags
-    state.regs[:8] = found.regs
+    for number, value in enumerate(found.regs):
+        state.regs[number] = value
     state.ldtr, state.ldtr_rights = found.ldt, S.R_UNUSABLE
     state.cpl = 3 if found.flags & S.VM else found.segments[S.CS] & 3
     for number, selector in enumerate(found.segments):
         if found.flags & S.VM:
             state.load_real(number, selector)
         else:
-            state.set_segment(number, selector, 0, 0, S.R_UNUSABLE | (state.rights[number] & S.R_DB))
+            state.segments[number] = selector  # what stands behind it is the old task's until it is loaded: a handler of its faults finds a stack
     core.memory.changed()
     if found.ldt & 0xFFFC:
         _load_ldt(core, found.ldt)
