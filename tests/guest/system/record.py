@@ -35,6 +35,8 @@ def expected(name: str, oracle: str = "") -> list[str]:
     for line in (VECTORS / f"guest-{name}.txt").read_text().splitlines():
         own, *others = line.split(" | ")
         said = {who: text for who, _, text in (other.partition(":") for other in others)}
+        if others and not own and oracle not in said:
+            continue  # somebody else goes on
         found.append(said[oracle].removeprefix(" ") if oracle in said else own)
     return found
 
