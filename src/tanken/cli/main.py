@@ -21,7 +21,7 @@ from tanken.base.errors import TankenError, UnsupportedError, UsageError
 VERBS = {
     "show": ("tanken.cli.show", "bytes as values: hexdump, x86 rows and instructions"),
     "dis": ("tanken.cli.dis", "disassemble code"),
-    "measure": ("tanken.cli.measure", "the errors of a disc, measured down to the symbol"),
+    "measure": ("tanken.cli.measure", "the errors of a disc, measured down to the symbol; ways to run a guest"),
     "disc": ("tanken.cli.disc", "press synthetic discs, protect images, plan copies, scan in drives"),
     "run": ("tanken.cli.run", "run a program"),
     "check": ("tanken.cli.check", "a thing against its specification; --repair writes what can be put right"),

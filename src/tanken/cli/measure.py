@@ -1,4 +1,4 @@
-"""`tanken measure`: the errors of a disc, block by block or second by second, added up, judged, drawn.
+"""`tanken measure`: the errors of a disc, block by block or second by second, added up, judged, drawn; `tanken measure ways`: three ways to run a guest.
 
 Counts and limits: `tanken.disc.measure`, `tanken.disc.summary`; docs/disc.md explains them.
 """
@@ -18,6 +18,7 @@ from tanken.base import progress
 from tanken.base.errors import InputError, UsageError
 from tanken.base.interrupt import held
 from tanken.base.records import json_line
+from tanken.cli import measure_ways
 
 if TYPE_CHECKING:
     from tanken.disc.measure import Line, Measurement
@@ -27,7 +28,7 @@ SAVE = 4096  # lines between two saves of the state
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE|LOG", nargs="?", help="raw DVD or CD frames, run lengths, an ISO, a scan log, - for the standard input")
+    parser.add_argument("image", metavar="IMAGE|LOG|ways", nargs="?", help="raw DVD or CD frames, run lengths, an ISO, a scan log, - for the standard input")
     parser.add_argument("--json", action="store_true", help="one object an ECC block or second, then the summary")
     parser.add_argument("--csv", metavar="FILE", help="the lines as CSV (- for the standard output)")
     parser.add_argument("--map", metavar="FILE", help="the polar map of the disc, .png or .svg")
@@ -41,6 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--media", metavar="ID", help="its Media ID, for the log")
     parser.add_argument("--date", metavar="YYYY-MM-DD", help="when it was measured (default: today)")
     parser.add_argument("--history", metavar="DB", help="show what the SQLite file knows: trends, and which discs to copy first")
+    measure_ways.arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,6 +50,10 @@ def run(options: argparse.Namespace) -> int:
         from tanken.cli import disc_history
 
         return disc_history.show(options.history, options.disc, options.json)
+    if options.image == "ways" and not os.path.exists("ways"):
+        return measure_ways.run(options)
+    if options.rounds is not None or options.work is not None:
+        raise UsageError("--rounds and --work without ways", wanted="tanken measure ways")
     if not options.image:
         raise UsageError("no IMAGE", wanted="an image, a log, or --history DB", hint="tanken measure --help")
     for path, endings in ((options.map, (".png", ".svg")), (options.plot, (".svg", "-"))):

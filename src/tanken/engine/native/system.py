@@ -82,7 +82,7 @@ class SystemNative:
         self.N = N = target.tables
         self.bias = 0  # the time stamp less `executed`
         self.interpreted = 0  # instructions that native code left to the slow engine
-        self.left: dict[str, int] | None = None  # by mnemonic, where somebody wants to know
+        self.left: dict[str, int] | None = None  # by mnemonic, quick ones too, where somebody wants to know
         plain = H.MAP_PRIVATE | H.MAP_ANONYMOUS | H.MAP_NORESERVE
         rights = H.PROT_READ | H.PROT_WRITE
         self._tab_at = H.map_memory(N.END * 8, rights, plain)
@@ -227,8 +227,7 @@ class SystemNative:
             if native:
                 exit, native = self._native(end)
             else:
-                exit = self.interpreter.step() or self.isa.window()
-                self.interpreted += 1
+                exit = self._slowly()
             if exit is not None:
                 if native:
                     self.target.pull(self.state, self.block)
@@ -288,14 +287,17 @@ class SystemNative:
     def _quick(self) -> tuple[Any, bool]:
         """An instruction that native code leaves out: those that come often the instruction set does without more ado."""
         self.target.pull(self.state, self.block)
+        rip = self.state.rip
         try:
-            entry, offset = self.memory.fetch(self.state.rip)
+            entry, offset = self.memory.fetch(rip)
             at = entry[1] + offset
             done = self.target.quick(self.core, bytes(entry[0][at : at + min(4, 4096 - offset)]))
         except (Faulted, Exited):
             done = None  # again, and delivered
         if done is None:
             return self._interpreted(1)
+        if self.left is not None:
+            self._note(self.isa.decode(bytes(entry[0][at : at + min(15, 4096 - offset)]), rip))
         if done is True:
             self.interpreter.executed += 1
             return self.isa.window(), False
@@ -304,15 +306,24 @@ class SystemNative:
     def _interpreted(self, count: int) -> tuple[Any, bool]:
         """The next instructions by the slow engine."""
         self.target.pull(self.state, self.block)
-        self.interpreted += count
         for _ in range(count):
-            exit = self.interpreter.step() or self.isa.window()
-            if self.left is not None:
-                name = self.core.inst.mnemonic if self.core.inst is not None else "fetch"
-                self.left[name] = self.left.get(name, 0) + 1
+            exit = self._slowly()
             if exit is not None:
                 return exit, False
         return None, False
+
+    def _slowly(self) -> Any:
+        """One instruction by the slow engine, or an exit."""
+        self.interpreted += 1
+        exit = self.interpreter.step() or self.isa.window()
+        if self.left is not None:
+            self._note(self.core.inst)
+        return exit
+
+    def _note(self, inst: Any) -> None:
+        assert self.left is not None
+        name = inst.mnemonic if inst is not None else "fetch"
+        self.left[name] = self.left.get(name, 0) + 1
 
     def _needed(self) -> tuple[Any, bool]:
         """What the translator asked for."""

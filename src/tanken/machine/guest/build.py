@@ -1,6 +1,6 @@
-"""Makes the guest's binaries from its source: `python -m tanken.machine.guest.build`, with binutils; and gives them.
+"""Makes the guests' binaries from their sources: `python -m tanken.machine.guest.build`, with binutils; and gives them.
 
-`kernel.elf` is entered by PVH. `bzimage()` puts the same code behind a header of Linux's boot protocol, entered in long mode.
+`kernel.elf`, and `ways.elf` of `tanken measure ways`, are entered by PVH. `bzimage()` puts the same code behind a header of Linux's boot protocol, entered in long mode.
 """
 
 from __future__ import annotations
@@ -27,13 +27,16 @@ def assemble(source: Path, out: Path) -> None:
         code = Path(folder) / "kernel.o"
         subprocess.run(["as", "--64", "-o", str(code), str(source)], check=True, capture_output=True)
         options = ["-m", "elf_x86_64", "-n", "-static", "--build-id=none", "-z", "noexecstack", "--no-warn-rwx-segments", "-e", "start32"]
-        subprocess.run(["ld", *options, "-T", str(source.with_suffix(".ld")), "-o", str(out), str(code)], check=True, capture_output=True)
+        subprocess.run(["ld", *options, "-T", str(HERE / "kernel.ld"), "-o", str(out), str(code)], check=True, capture_output=True)
 
 
 @cache
 def kernel() -> bytes:
     """The ELF file that comes with tanken."""
     return (HERE / "kernel.elf").read_bytes()
+
+
+WAYS = HERE / "ways.elf"
 
 
 def flat(image: elf.Elf) -> bytes:
@@ -73,5 +76,6 @@ def bzimage() -> bytes:
 
 
 if __name__ == "__main__":
-    assemble(HERE / "kernel.S", HERE / "kernel.elf")
-    print(f"kernel.elf: {len((HERE / 'kernel.elf').read_bytes())} bytes", file=sys.stderr)
+    for name in ("kernel", "ways"):
+        assemble(HERE / f"{name}.S", HERE / f"{name}.elf")
+        print(f"{name}.elf: {len((HERE / f'{name}.elf').read_bytes())} bytes", file=sys.stderr)
