@@ -117,6 +117,21 @@ def _inline(module: Any, other: Any) -> None:
             function.add_function_attribute("alwaysinline")
 
 
+def simplified(text: str, name: str) -> tuple[str, tuple[str, ...]]:
+    """A function of a module, with all that it calls there brought into it, and the declarations of LLVM's own that it may use."""
+    llvm = _binding()
+    module = llvm.parse_assembly(text)
+    for function in module.functions:
+        if not function.is_declaration and function.name != name:
+            function.linkage = "internal"
+            function.add_function_attribute("alwaysinline")
+    passes = llvm.create_pass_builder(_machine(), llvm.create_pipeline_tuning_options(speed_level=2))
+    passes.getModulePassManager().run(module, passes)
+    declared = tuple(re.sub(r" #\d+", "", line) for line in str(module).splitlines() if line.startswith("declare") and "@llvm." in line)
+    written = str(module.get_function(name))
+    return written[written.index("define ") :], declared
+
+
 def _quoted(line: str) -> str:
     return line.replace("\\", "\\\\").replace('"', "\\22")
 

@@ -159,7 +159,6 @@ class Native:
 
         assert self._hooks is not None
         self.interpreter.attach(self._hooks)
-        self.hot.forget(0, 1 << 64)  # regions know no hooks
         self.table = HookTable(self, self._hooks)
 
     def hold_lock(self, held: bool) -> None:
@@ -343,8 +342,8 @@ class Native:
             self._publish()
         if self.table is not None:
             self.table.publish()
-        self._left = left
-        now = left if self.table is not None else min(left, SLICE)
+            self.table.enter()
+        self._left = now = min(left, SLICE)
         try:
             reason = self._run(self._block_at, self._resume, now, self.memory.host)
         except BaseException as raised:  # a hook's, or where there are none that of a signal's handler
@@ -361,7 +360,7 @@ class Native:
         host = struct.unpack_from("<Q", self.block, at)[0] - (reason != N.STRUCK)
         self._look_up(self._tab_at, host)
         if self.tab[N.FOUND + 2] == N.AT_REGION:
-            return self._region(left, struct.unpack_from("<q", self.block, P.REGION_BUDGET_AT)[0] + max(left - SLICE, 0), host)
+            return self._region(left, struct.unpack_from("<q", self.block, P.REGION_BUDGET_AT)[0] + left - now, host)
         rest += self.tab[N.FOUND + 1]
         saved = struct.unpack_from("<q", self.block, P.KICK_SAVED)[0]
         if saved:
@@ -375,7 +374,11 @@ class Native:
             rest += self.target.struck(self.block, self.memory.host, registers)
         self.executed += left - rest
         if self.table is not None:
-            return self._unhooked(self.table, reason, -1 if saved else rest, error)
+            arrived = reason == N.OUT_OF_BUDGET
+            if arrived and left > SLICE and not saved:
+                self._slice_ended(self.table, self.tab[N.FOUND])
+                return None
+            return self._unhooked(self.table, self.tab[N.FOUND], self.tab[N.FOUND + 2], arrived, -1 if saved else rest, error)
         struct.pack_into("<Q", self.block, P.RIP_AT, self.tab[N.FOUND])
         if saved:
             return None
@@ -388,9 +391,17 @@ class Native:
 
     def _region(self, left: int, rest: int, host: int | None = None) -> Exit | None:
         """A region stopped: where its state is exact."""
-        pc, more, recipe = self.hot.site(host)
+        N, (pc, more, recipe, how) = self.N, self.hot.site(host)
         self.executed += left - rest - more
         self.target.settle(self.block, recipe)
+        if self.table is not None:
+            if how == P.ARRIVED and not more and left > SLICE:
+                self._slice_ended(self.table, pc)
+                return None
+            if how == P.EITHER:
+                how = P.STRAIGHT if struct.unpack_from("<I", self.block, P.REGION_STRAIGHT)[0] else P.BRANCHED
+            kind = {P.ARRIVED: N.AT_HEAD, P.BRANCHED: N.AT_BRANCH, P.STRAIGHT: N.AT_INSTRUCTION}[how]
+            return self._unhooked(self.table, pc, kind, how == P.ARRIVED, more and 1 or rest, None)
         struct.pack_into("<Q", self.block, P.RIP_AT, pc)
         if more:
             return self._interpreted(1)
@@ -403,11 +414,18 @@ class Native:
         self.target.pull(self.state, self.block)
         return Budget(count)
 
-    def _unhooked(self, table: HookTable, reason: int, rest: int, error: BaseException | None) -> Exit | None:
-        """Guest code came out, with hooks: do what they asked for, else go on."""
-        N, why, address = self.N, table.taken(), self.tab[self.N.FOUND]
-        arrived = reason == N.OUT_OF_BUDGET or bool(why & UNTIL)
-        table.came_out(address, arrived)
+    def _slice_ended(self, table: HookTable, address: int) -> None:
+        """A slice of instructions is used up, before the hooks of the block at `address`."""
+        table.came_out(address, True, self.N.AT_HEAD)
+        struct.pack_into("<Q", self.block, P.RIP_AT, address)
+        self.hot.sample(address)
+        table.begin(address)
+
+    def _unhooked(self, table: HookTable, address: int, kind: int, arrived: bool, rest: int, error: BaseException | None) -> Exit | None:
+        """Guest code came out at a site of that kind, with hooks: do what they asked for, else go on."""
+        why = table.taken()
+        arrived |= bool(why & UNTIL)
+        table.came_out(address, arrived, kind)
         if not why & MOVED:
             struct.pack_into("<Q", self.block, P.RIP_AT, address)
         elif error is None and not why & STOP:

@@ -6,9 +6,11 @@ Only code in the range of what was set or removed is translated anew; a hook tha
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from tanken.base.errors import UnsupportedError
+from tanken.base.native import CompiledFunction
 from tanken.engine.hooks import LEAVE, MOVED, NOWHERE, Hook, Hooks
 from tanken.engine.native import hooked
 from tanken.engine.native import places as P
@@ -16,6 +18,7 @@ from tanken.engine.native.holes import Code
 
 if TYPE_CHECKING:
     from tanken.engine.native.engine import Native
+    from tanken.engine.native.hook_body import HookBody
 
 SMALL = 1 << 16  # bytes of code that are looked for among the blocks; for more everything is translated anew
 
@@ -30,6 +33,9 @@ class HookTable:
         self._stale: list[tuple[int, int]] | None = None  # what is to be translated anew; () where all
         self._places: set[int] = set()  # where a run was to end: their code asks each time
         self._used: list[Hook] = []  # what native code holds addresses of
+        self._pieces: list[hooked.Interval] = []
+        self._bodies: dict[CompiledFunction, HookBody] = {}
+        self.published = 0  # how often
         hooks.changed = self._changed
         hooked.connect(self.block)
         self._put(hooked.UNTIL_AT, NOWHERE)
@@ -91,6 +97,7 @@ class HookTable:
             self._enter(N.HOOKS + n * N.HOOK_FIELDS, piece)
         engine.tab[N.HOOK_COUNT] = len(pieces)
         self._watch()
+        self._pieces, self.published = pieces, self.published + 1
         self._used = list(self.hooks.all)
         python = any(hook.compiled is None for hook in self._used if hook.kind != "exit")
         engine.hold_lock(python)
@@ -99,6 +106,32 @@ class HookTable:
         else:
             for start, end in stale:
                 engine.forget(start, end)
+        engine.hot.begin_anew()
+
+    # -- for regions
+
+    @property
+    def settled(self) -> bool:
+        """Whether what is published is all there is, and regions may have it: accesses that are told are not for them."""
+        return self._stale is None and not self.engine.tab[self.N.WATCHED]
+
+    def at(self, pc: int) -> hooked.Interval | None:
+        """The hooks of an address."""
+        n = bisect_right(self._pieces, pc, key=lambda piece: piece.start) - 1
+        return self._pieces[n] if n >= 0 and pc < self._pieces[n].end else None
+
+    def free(self, start: int, end: int) -> bool:
+        """Whether no hook is in [start, end)."""
+        n = bisect_right(self._pieces, start, key=lambda piece: piece.end)
+        return n == len(self._pieces) or self._pieces[n].start >= end
+
+    def body(self, function: CompiledFunction) -> HookBody:
+        """What a compiled hook is, and does."""
+        from tanken.engine.native.hook_body import hook_body
+
+        if function not in self._bodies:
+            self._bodies[function] = hook_body(function)
+        return self._bodies[function]
 
     def _enter(self, at: int, piece: hooked.Interval) -> None:
         N, tab = self.N, self.engine.tab
@@ -147,15 +180,20 @@ class HookTable:
         self._put(self.N.CONTINUED_AT, address if self.hooks.continued == address else NOWHERE)
         struct.pack_into("<I", self.block, hooked.HELD, 0)
 
+    def enter(self) -> None:
+        """Native code is entered, with a budget that counts from anew."""
+        self._put(hooked.BEGAN, NOWHERE)
+        self._put(hooked.TOLD_PC, NOWHERE)
+
     def taken(self) -> int:
         """What was asked for; it is asked for no longer."""
         why = self._half(hooked.HELD)
         struct.pack_into("<II", self.block, hooked.INSIDE, 0, 0)
         return why
 
-    def came_out(self, address: int, arrived: bool) -> None:
-        """Guest code came out at the instruction there: `arrived` where none of its hooks has run."""
-        N, kind = self.N, self.engine.tab[self.N.FOUND + 2]
+    def came_out(self, address: int, arrived: bool, kind: int) -> None:
+        """Guest code came out at the instruction there, of a site of that kind: `arrived` where none of its hooks has run."""
+        N = self.N
         if kind == N.AT_HEAD:
             began = (self._word(hooked.BEGAN), self._word(hooked.BEGAN_BUDGET)) == (address, self._word(P.BUDGET_AT))
             straight = self._word(N.CONTINUED_AT) == address if arrived else not began

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from tanken.engine.memory import Miss
 from tanken.engine.native import places as P
+from tanken.engine.native.places import Site
 
 if TYPE_CHECKING:
     from tanken.engine.native.engine import Native
-    from tanken.engine.native.region import Site
 
 SLICE = 2_000_000
 INTERPRETED = 1000  # instructions of the interpreter's between two samples
@@ -39,6 +39,7 @@ class Compiled:
     exits: tuple[tuple[int, int], ...]  # byte offset of a jump's distance, guest address; -1 to the stub of regions, -2 to the dispatcher
     sites: tuple[Site, ...]
     marks: tuple[tuple[int, int], ...]  # byte offset of what may stop it, ascending, and the number of the site
+    hooks: int = 0  # with those of a process that were published so often: not kept
 
     def packed(self) -> bytes:
         """One record of the file of regions."""
@@ -57,7 +58,7 @@ def unpacked(data: bytes) -> list[Compiled]:
         at += 4 + size
         ranges = tuple((start, bytes.fromhex(code)) for start, code in head["ranges"])
         exits, marks = (tuple((a, b) for a, b in head[key]) for key in ("exits", "marks"))
-        sites = tuple((pc, left, tuple(recipe) if recipe else None) for pc, left, recipe in head["sites"])
+        sites = tuple(Site(pc, left, tuple(recipe) if recipe else None, how) for pc, left, recipe, how in head["sites"])
         found.append(Compiled(head["head"], ranges, data[at : at + head["size"]], head["entry"], exits, sites, marks))
         at += head["size"]
     return found
@@ -91,8 +92,12 @@ class Hot:
 
     def sample(self, pc: int) -> None:
         """Guest code had come to `pc` when a slice was used up."""
+        if self.engine.table is not None and not self.engine.table.settled:
+            return
         while self._ready:
-            self._install(self._ready.pop())
+            region = self._ready.pop()
+            self._known().setdefault(region.head, []).append(region)
+            self._install(region)
         for kept in self._known().get(pc, ()):
             if pc not in self.tried and self._fits(kept):
                 self._install(kept)
@@ -113,6 +118,12 @@ class Hot:
     def _fits(self, region: Compiled) -> bool:
         if any(there.compiled.head == region.head for there in self.installed):
             return False
+        table = self.engine.table
+        if region.hooks:
+            if table is None or region.hooks != table.published:
+                return False
+        elif table is not None and not all(table.free(start, start + len(code)) for start, code in region.ranges):
+            return False
         try:
             return all(self.engine.memory.code(start, len(code)) == code for start, code in region.ranges)
         except Miss:
@@ -121,34 +132,41 @@ class Hot:
     # -- making
 
     def _make(self, pc: int) -> None:
-        from tanken.engine.native.region import Region, members
+        from tanken.engine.native.loops import members
+        from tanken.engine.native.region import Region
+        from tanken.engine.native.region_hooks import RegionHooks
 
         self.tried.add(pc)
-        engine = self.engine
+        engine, published = self.engine, 0
+        hooks = None if engine.table is None else RegionHooks(engine.table, engine.N.CONTINUED_AT)
         try:
-            chosen = members(engine.target, engine.memory.fetch, engine.translated(), pc)
+            chosen = members(engine.target, engine.memory.fetch, engine.translated(), pc, hooks)
             if not chosen:
-                self.made.append(Compiled(pc, ((pc, engine.memory.code(pc, 1)),), b"", 0, (), (), ()))
+                if hooks is None:
+                    self.made.append(Compiled(pc, ((pc, engine.memory.code(pc, 1)),), b"", 0, (), (), ()))
                 return
-            region = Region(engine.target, chosen, pc)
+            if engine.table is not None and not all(engine.table.free(start, member.end) for start, member in chosen.items()):
+                published = engine.table.published
+            region = Region(engine.target, chosen, pc, hooks if published else None)
             text = region.text()
             ranges = tuple((start, engine.memory.code(start, member.end - start)) for start, member in chosen.items())
         except Miss:
             return
         for start in chosen:
             self.samples[start] = 0  # those that go on being met outside the region become heads of their own
-        self._thread = threading.Thread(target=self._compile, args=(region, text, ranges))
+        self._thread = threading.Thread(target=self._compile, args=(region, text, ranges, published))
         self._thread.start()
 
-    def _compile(self, region: Any, text: str, ranges: tuple[tuple[int, bytes], ...]) -> None:
+    def _compile(self, region: Any, text: str, ranges: tuple[tuple[int, bytes], ...], published: int) -> None:
         from tanken.engine.native.assemble import UnfitError, compile_region
 
         try:
             image, entry, jumps, marks = compile_region(text)
             outside = {f"EXIT{n}": pc for n, pc in enumerate(region.exits)} | {"REGION": -1, "DISPATCH": -2}
             exits = tuple((at, outside[symbol]) for at, symbol in jumps)
-            compiled = Compiled(region.head, ranges, image, entry, exits, tuple(region.sites), marks)
-            self.made.append(compiled)
+            compiled = Compiled(region.head, ranges, image, entry, exits, tuple(region.sites), marks, published)
+            if not published:
+                self.made.append(compiled)
             self._ready.append(compiled)
         except UnfitError:
             pass
@@ -196,7 +214,8 @@ class Hot:
         if host is not None:
             marks = region.compiled.marks
             number = marks[bisect_right(marks, (host - base - region.at, len(region.compiled.sites))) - 1][1]
-        return region.compiled.sites[number]
+        found: Site = region.compiled.sites[number]
+        return found
 
     def forget(self, start: int, end: int) -> None:
         """Turn away from the regions that have bytes in [start, end)."""
@@ -210,3 +229,13 @@ class Hot:
     def flush(self) -> None:
         """The code area begins anew."""
         self.installed.clear()
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """What was tried may be tried again; what was made with other hooks is no use any more."""
+        table = self.engine.table
+        published = 0 if table is None else table.published
+        for head, known in (self._kept or {}).items():
+            self._known()[head] = [region for region in known if region.hooks in (0, published)]
+        self.samples.clear()
+        self.tried.clear()

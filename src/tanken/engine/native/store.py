@@ -14,6 +14,7 @@ import struct
 import tempfile
 from array import array
 from contextlib import suppress
+from functools import cache as cache_calls
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 SIGNATURES = {"find_block": "iIi", "link": "iIBiii", "answer": "iIIIBBB", "look_up": "iIi", "forget": "iIBii", "enter_key": "iIiiii"}
 ENGINE = ("engine/native", "engine/graph.py", "engine/recorder.py", "engine/operations.py", "isa/architecture.py")
+# What runs stencils and is no part of them: runtime and regions, which are soon made again, are named after these too.
+USERS = frozenset(f"{name}.py" for name in ("engine", "hook_body", "hook_table", "hooked", "host", "hot", "loops", "region", "region_hooks", "runtime",
+                                            "paged_runtime", "space", "store", "system"))  # fmt: skip
 
 
 class Store:
@@ -38,7 +42,7 @@ class Store:
     def __init__(self, target: Any) -> None:
         self.target, self.N = target, target.tables
         self.folder = _folder()
-        self.tag = self.kind + _hash(target.sources)
+        self.tag, self.stencil_tag = (self.kind + tag for tag in _hash(target.sources))
         self.translator_tag = self.kind + _translator_hash(target, self.signatures)
         self._decoder = target.decoder_tables()
         self.decoder_at = self._decoder.buffer_info()[0]
@@ -113,7 +117,7 @@ class Store:
     def load(self, tab: memoryview, blob: memoryview) -> None:
         """Put what was saved into an engine's tables; nothing where there is nothing, or it is damaged."""
         try:
-            data = memoryview((self.folder / f"stencils-{self.tag}").read_bytes())
+            data = memoryview((self.folder / f"stencils-{self.stencil_tag}").read_bytes())
         except OSError:
             return
         if len(data) < 36 or hashlib.sha256(data[32:]).digest() != data[:32]:
@@ -129,7 +133,7 @@ class Store:
 
     def save(self, tab: memoryview, blob: memoryview) -> None:
         """Keep an engine's stencils, unless more are kept already."""
-        path = self.folder / f"stencils-{self.tag}"
+        path = self.folder / f"stencils-{self.stencil_tag}"
         try:
             with path.open("rb") as file:
                 file.seek(32)
@@ -198,18 +202,24 @@ def _write(path: Path, data: bytes) -> None:
     os.replace(name, path)
 
 
-def _hash(package: str) -> str:
-    """Of the sources that stencils are made from, and of the libraries that make them."""
+def _hash(package: str) -> tuple[str, str]:
+    """Of all sources and of the libraries that make native code of them; of those alone that stencils are made from."""
     root = Path(tanken.__file__).parent
     folder = root.parent / package.replace(".", "/")
     paths = sorted([*folder.rglob("*.py"), *folder.rglob("*.map")])
     for part in ENGINE:
         paths += sorted((root / part).rglob("*.py")) if (root / part).is_dir() else [root / part]
-    return _hash_files(paths)
+    users = root / ENGINE[0]
+    return _hash_files(paths), _hash_files([path for path in paths if path.parent != users or path.name not in USERS])
 
 
 def _hash_files(paths: list[Path], more: str = "") -> str:
     digest = hashlib.sha256((native.library_version("llvmlite") + more).encode())
     for path in paths:
-        digest.update(path.read_bytes())
+        digest.update(_content(path))
     return digest.hexdigest()[:12]
+
+
+@cache_calls
+def _content(path: Path) -> bytes:
+    return path.read_bytes()

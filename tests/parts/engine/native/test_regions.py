@@ -37,6 +37,11 @@ LOOPS = {
     "wide": "1: vpaddd (%r8), %ymm1, %ymm2; vpxor %ymm2, %ymm1, %ymm1; vmovdqu %ymm1, 64(%r8); vpshufd $0x1b, %ymm1, %ymm3; vmovdqu %xmm3, (%r8); inc %eax; jmp 1b",
     "division": "1: mov %ecx, %eax; xor %edx, %edx; div %ebx; add %edx, %esi; inc %rcx; mov %rsi, (%r8); mov %rcx, %rax; cqo; idiv %rbx; jmp 1b",
     "count": "1: lea 2(%rax), %rax; jrcxz 2f; loop 1b; 2: mov $20, %cl; call 3f; jmp 1b; 3: add %rcx, %rbx; ret",
+    "call": "1: add $3, %eax; mov %rax, %rdi; call 2f; xor %rax, %rdx; jmp 1b; 2: lea 5(%rdi), %rax; imul $3, %rax, %rax; ret",
+    "two calls": "1: call 2f; add %rax, %rcx; test $8, %al; jz 1b; call 2f; dec %rax; call 3f; jmp 1b; 2: inc %rax; 3: push %rcx; pop %rdx; ret",
+    "recursion": "1: mov $5, %ecx; call 2f; inc %rax; jmp 1b; 2: dec %ecx; jz 3f; push %rcx; call 2b; pop %rcx; add %rcx, %rdx; 3: ret",
+    "return elsewhere": """1: inc %eax; call 2f; add %rax, %rbx; jmp 1b; 2: test $7, %al; jnz 3f; addq $17, (%rsp); 3: ret
+        nop; nop; 4: sub $3, %rbx; jmp 1b""",
     "two loops": "1: mov $7, %ecx; 2: add %ecx, (%r8); xor %rcx, %rax; dec %ecx; jnz 2b; test $4, %al; jz 1b; push %rax; pop %rbx; add $5, %rax; jmp 1b",
 }
 

@@ -150,6 +150,16 @@ class RegionLowering(Lowering):
             value, kind = self._now(body, values, place), self._variable(place)[1]
             body.line(f"store {kind} {value}, ptr {self._state(body, B.where(place)[0])}")
 
+    def expose(self, body: Body, values: Values, keys: frozenset[Any]) -> frozenset[Any]:
+        general = frozenset(key for key in keys if key != FLAGS and key.field == "regs")
+        self._store(body, values, general)
+        return general
+
+    def reload(self, body: Body) -> None:
+        for place in self._places:
+            if place.field == "regs":
+                body.line(f"store i64 {body.value(f'load i64, ptr {self._state(body, B.where(place)[0])}')}, ptr {self._variable(place)[0]}")
+
     def sync(self, body: Body, values: Values, keys: frozenset[Any], entry: Recipe | None) -> Recipe | None:
         self._store(body, values, keys)
         if FLAGS in keys:

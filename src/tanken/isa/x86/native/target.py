@@ -11,7 +11,7 @@ from typing import Any
 from tanken.isa.architecture import Architecture, Column
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86 import rows
-from tanken.isa.x86.inst import Immediate, Inst, decode
+from tanken.isa.x86.inst import Immediate, Inst, Relative, decode
 from tanken.isa.x86.kernels import DECODER
 from tanken.isa.x86.native import block, tables
 from tanken.isa.x86.native import template as P
@@ -123,6 +123,12 @@ class X86:
         """Whether a region may hold it."""
         bits = self.analyse(inst) if inst.form is not None and inst.fault is None else P.PYTHON
         return not bits & P.PYTHON and not inst.atomic and not (inst.repeat and self.special(inst) is not None)
+
+    def branches(self, inst: Inst) -> str:
+        """"call" and "return" where it is that, "branch" where it goes elsewhere otherwise, empty where it does not."""
+        if inst.mnemonic in ("call", "ret"):
+            return "call" if inst.mnemonic == "call" else "return"
+        return "branch" if any(isinstance(operand, Relative) for operand in inst.operands) else ""
 
     def in_variable(self, place: Any) -> bool:
         """Whether a region may change it."""
