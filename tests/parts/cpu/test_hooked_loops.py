@@ -35,12 +35,13 @@ def coverage(address: int, registers: Any, data: Any) -> None:
 
 
 def look(address: int, registers: Any, data: Any) -> None:
-    data[1] = data[1] * 5 + (registers[0] ^ registers[2] ^ registers[15]) + address
+    data[1] = data[1] * 5 + (registers[0] ^ registers[2] ^ registers[3]) + address
 
 
 def change(address: int, registers: Any, data: Any) -> None:
-    registers[11] += registers[0] ^ address
-    data[2] += registers[11]
+    registers[2] += 3
+    registers[3] ^= 64
+    data[2] += registers[2] + address
 
 
 def stop(address: int, registers: Any, data: Any) -> Any:
@@ -49,7 +50,7 @@ def stop(address: int, registers: Any, data: Any) -> Any:
 
 
 def change_and_stop(address: int, registers: Any, data: Any) -> Any:
-    registers[9] ^= address
+    registers[2] += 1
     data[4] += 1
     return data[4] % 197 == 0
 
@@ -136,7 +137,7 @@ def test_hooks_in_a_loop(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("function", HOOKS)
 @pytest.mark.parametrize("kind", ["instruction", "block"])
 def test_every_hook(function: Any, kind: str, tmp_path: Path) -> None:
-    pair = Pair(assembled(LOOPS["two loops"], tmp_path), "every")
+    pair = Pair(assembled(LOOPS["flags"], tmp_path), "every")
     pair.hook(kind, function)
     rng = random.Random(1)
     seen = set()
