@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tanken.base.errors import UnsupportedError
 from tanken.base.native import CompiledFunction
 from tanken.engine.hooks import LEAVE, MOVED, NOWHERE, Hook, Hooks
-from tanken.engine.native import hooked
+from tanken.engine.native import hooked, watch
 from tanken.engine.native import places as P
 from tanken.engine.native.holes import Code
 
@@ -171,7 +171,7 @@ class HookTable:
         engine.tab[self.N.WATCHED] = int(bool(hooks))
         engine.watch_interpreted()
         if hooks:
-            engine.install_watch(hooked.watch(hooks))
+            engine.install_watch(watch.watch(hooks))
 
     # -- coming in and out
 

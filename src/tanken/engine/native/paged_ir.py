@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from tanken.engine.graph import Node
-from tanken.engine.native.ir import WIDE, Body, Target
+from tanken.engine.native.ir import Body, Target
 from tanken.engine.native.places import RIP_AT
 from tanken.engine.native.recording import StencilRecorder
+from tanken.engine.native.values import WIDE
 from tanken.engine.recorder import Event, node_of
 from tanken.isa.architecture import Value
 

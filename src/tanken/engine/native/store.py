@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from tanken.engine.native.hot import Compiled
 
 SIGNATURES = {"find_block": "iIi", "link": "iIBiii", "answer": "iIIIBBB", "look_up": "iIi", "forget": "iIBii", "enter_key": "iIiiii"}
-ENGINE = ("engine/native", "engine/graph.py", "engine/recorder.py", "engine/operations.py", "isa/architecture.py")
+ENGINE = ("engine/native", "engine/graph.py", "engine/recorder.py", "engine/operations.py", "isa/architecture.py", "isa/exits.py")
 # What runs stencils and is no part of them: runtime and regions, which are soon made again, are named after these too.
 USERS = frozenset(f"{name}.py" for name in ("engine", "hook_body", "hook_table", "hooked", "host", "hot", "loops", "region", "region_hooks", "runtime",
-                                            "paged_runtime", "space", "store", "system"))  # fmt: skip
+                                            "paged_runtime", "space", "store", "system", "watch"))  # fmt: skip
 
 
 class Store:
