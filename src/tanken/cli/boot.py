@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
 
+from tanken.base import progress
 from tanken.base.errors import InputError, UsageError
 from tanken.base.kinds import Thing
+from tanken.base.progress import Event, Progress
 from tanken.cli.console import telnet_line
 
 if TYPE_CHECKING:
@@ -85,17 +86,25 @@ def run(options: argparse.Namespace, kernel: str, words: list[str], far: Far | N
         from tanken.machine.report import opened
 
         opened(options.exits).close()  # told before anything is made
-    waits = threading.Timer(3, lambda: print("tanken run: making our own processor, once (a minute or two; `tanken warm` does it ahead of time)", file=sys.stderr))
-    waits.daemon = True
-    waits.start()
-    try:
-        machine = Pc(Description(**settings), far=far)
-    finally:
-        waits.cancel()
+    machine = Pc(Description(**settings), far=far, tell=_telling())
     try:
         return _run(machine, options)
     finally:
         machine.vcpu.close()  # keeps what was compiled for the next run
+
+
+def _telling() -> Progress:
+    """Progress on standard error, that says at once what is being made and why."""
+    draw, begun = progress.to(sys.stderr), False
+
+    def tell(event: Event) -> None:
+        nonlocal begun
+        if not begun:
+            print(f"tanken run: {event.job}, once: half a minute of two idle cores; `tanken warm machines` does it ahead of time", file=sys.stderr, flush=True)
+        begun = True
+        draw(event)
+
+    return tell
 
 
 def _refuse(message: str) -> Any:

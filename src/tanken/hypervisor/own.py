@@ -366,7 +366,7 @@ def native_is_possible() -> bool:
 
 
 @cache
-def _store() -> Any:
+def store() -> Any:
     """What all native engines of this host process share."""
     from tanken.engine.native.system import SystemStore
     from tanken.isa.x86.native.system import SystemX86
@@ -378,7 +378,7 @@ def native_engine(core: Core, processor: SystemProcessor) -> Any:
     """The native engine on this processor."""
     from tanken.engine.native.system import SystemNative
 
-    return SystemNative(core, processor, _store().target, _store())
+    return SystemNative(core, processor, store().target, store())
 
 
 def vcpu(memory: Memory, clock: Clock) -> OwnVcpu:

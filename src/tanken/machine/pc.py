@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tanken.base.errors import InputError, UsageError
+from tanken.base.progress import Progress, silent
 from tanken.board.bus import Bus, Window
 from tanken.board.clock import Clock
 from tanken.board.device import Device
@@ -53,13 +54,16 @@ SLACK = 10_000_000  # nanoseconds that a coalesced write waits at most
 class Pc(Loop):
     """A machine that is ready to `run`. Settings are those of Description.
 
-    `far` is a far end of the serial line instead of one that `console` names, `vcpu` makes another processor than `cpu` names.
+    `far` is a far end of the serial line instead of one that `console` names, `vcpu` makes another processor than `cpu` names; `tell` is told how
+    far our own processor is, where that has to be made first.
     """
 
     def __init__(
-        self, description: Description | None = None, *, far: Far | None = None, vcpu: Callable[[Pc], Vcpu] | None = None, **settings: Any
-    ) -> None:
+        self, description: Description | None = None, *, far: Far | None = None, vcpu: Callable[[Pc], Vcpu] | None = None, tell: Progress = silent,
+        **settings: Any,
+    ) -> None:  # fmt: skip
         self.description = description or Description(**settings)
+        self._tell = tell
         self.console: Far = far if far is not None else console(self.description.console)
         self.clock = Clock(self.description.clock)
         self.pio = Bus("pio", 16)
@@ -210,8 +214,11 @@ class Pc(Loop):
         return vcpu
 
     def _own(self) -> Vcpu:
-        from tanken.hypervisor.own import vcpu
+        from tanken.hypervisor import making
+        from tanken.hypervisor.own import native_is_possible, vcpu
 
+        if native_is_possible():
+            making.make(self._tell)
         made = vcpu(self.memory, self.clock)
         if self.description.coalesce:
             for address, size, port in self.posted():

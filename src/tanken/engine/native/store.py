@@ -173,9 +173,9 @@ class Store:
             _write(self.folder / f"regions-{self.tag}", hashlib.sha256(data).digest() + data)
 
 
-def translator_path(target: Any) -> Path:
-    """Where the translator of user programs is kept, once it is made."""
-    return _folder() / f"translator-{_translator_hash(target, SIGNATURES)}"
+def translator_path(target: Any, store: type[Store] = Store) -> Path:
+    """Where the translator of user programs, or of another store's, is kept, once it is made."""
+    return _folder() / f"translator-{store.kind}{_translator_hash(target, store.signatures)}"
 
 
 def _translator_hash(target: Any, signatures: dict[str, str]) -> str:
