@@ -16,6 +16,7 @@ from tanken.cli import debian
 from tanken.engine.native.maker import Maker
 from tanken.hypervisor import own
 from tanken.hypervisor.making import CODES, Shape, Stencils
+from tanken.isa.x86.inst import disassemble
 from tanken.machine.console import Memory
 from tanken.machine.initrd import busybox
 from tanken.machine.pc import Pc
@@ -46,6 +47,7 @@ def shortest(codes: list[Shape]) -> list[Shape]:
         key, first = made.key(shape), shape[0]
         for length in (8, 4, 2, 1):
             zeroed = first[:-length] + bytes(length)
+            zeroed = next(iter(disassemble(zeroed, 0, 64))).code
             if len(first) > length and made.key((zeroed, *shape[1:])) == key:
                 first = zeroed
                 break

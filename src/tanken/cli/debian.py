@@ -25,6 +25,8 @@ from tanken.machine.initrd import busybox
 NAME = "make run"
 META = "linux-image-cloud-amd64"
 APPEND = "console=ttyS0 8250.nr_uarts=1 i8042.noaux cryptomgr.notests random.trust_cpu=on"
+# Fewest exits (docs/machine.md): with [devices] rtc = false, i8042 = false.
+FEWEST = "console=ttyS0 quiet loglevel=0 8250.nr_uarts=1 i8042.noprobe=1 i8042.noaux cryptomgr.notests random.trust_cpu=on pci=off nokaslr"
 MODULES = {"button": "drivers/acpi/button.ko", "evdev": "drivers/input/evdev.ko"}  # what the power button needs of a guest
 
 

@@ -72,12 +72,14 @@ def _x86_engine() -> None:
 
 
 def _machine_engine() -> None:
-    """The translator of whole processors, and the stencils of the guest that comes with tanken."""
-    from tanken.hypervisor import own
+    """The translator of whole processors, and the stencils of a boot of Linux and of the guest that comes with tanken."""
+    from tanken.hypervisor import making, own
     from tanken.machine.console import Memory
     from tanken.machine.pc import Pc
 
     if own.native_is_possible():
+        making.make()
+        making.make_stencils(lambda done, total: None)  # where only these were missing
         far = Memory()
         machine = Pc(far=far, cpu="own", clock="instructions")
         far.wrote = lambda data: far.type(b"off\r") if far.output.endswith(b"> ") else None

@@ -62,6 +62,7 @@ class OwnVcpu:
         self.engine: Any = native_engine(self.core, self.processor) if native else SystemInterpreter(self.core, self.processor)
         self._most = MOST_NATIVE if native else MOST_SLOW
         self.zones = Zones()
+        self.between: Callable[[], tuple[bool, int | None]] | None = None  # instead of exits for the time, input and interrupts (`Loop.between`)
         self.assisted: Counter[str] = Counter()  # instructions that touched a device
         self.raw: E.RawExit | None = None
         self._vector: int | None = None
@@ -129,30 +130,42 @@ class OwnVcpu:
             return ended
         end = None if nanoseconds is None else self.clock.now() + nanoseconds
         while True:
-            if self.state.window and self.can_inject():
-                return E.InterruptWindow()
-            if self._kicked.is_set():
-                self._kicked.clear()
-                return E.Kicked()
-            self._set_clock()
-            before = self.executed
-            began = time.perf_counter_ns()
-            exit = self.engine.run(self._budget(end))
-            if not isinstance(exit, Budget):
-                result = self._understand(exit)
-                if result is not None:
-                    return result
-            elif self.zones.waits:
-                return E.Kicked()  # a slice is as long as a write may wait
-            elif self.clock.mode == "instructions":
-                if end is not None and self.clock.instructions_until(end) <= self.executed - self.clock.executed:
-                    return E.Kicked()
-            else:
-                ran = self.executed - before
-                if ran >= FIRST_SLICE:
-                    self._speed = ran / max(time.perf_counter_ns() - began, 1)
-                if end is not None and self.clock.now() >= end:
-                    return E.Kicked()
+            exit = self._slice(end)
+            if exit is None:
+                continue
+            if self.between is None or not isinstance(exit, E.Kicked | E.InterruptWindow):
+                return exit
+            goes_on, nanoseconds = self.between()
+            if not goes_on:
+                return exit
+            ended = self._deliver()
+            if ended is not None:
+                return ended
+            end = None if nanoseconds is None else self.clock.now() + nanoseconds
+
+    def _slice(self, end: int | None) -> E.FinalExit | None:
+        """Enter the guest, unless somebody waits already; the exit, None to go on."""
+        if self.state.window and self.can_inject():
+            return E.InterruptWindow()
+        if self._kicked.is_set():
+            self._kicked.clear()
+            return E.Kicked()
+        self._set_clock()
+        before = self.executed
+        began = time.perf_counter_ns()
+        exit = self.engine.run(self._budget(end))
+        if not isinstance(exit, Budget):
+            return self._understand(exit)
+        if self.zones.waits:
+            return E.Kicked()  # a slice is as long as a write may wait
+        if self.clock.mode == "instructions":
+            over = end is not None and self.clock.instructions_until(end) <= self.executed - self.clock.executed
+        else:
+            ran = self.executed - before
+            if ran >= FIRST_SLICE:
+                self._speed = ran / max(time.perf_counter_ns() - began, 1)
+            over = end is not None and self.clock.now() >= end
+        return E.Kicked() if over else None
 
     def _budget(self, end: int | None) -> int:
         """Instructions of the next slice."""

@@ -125,6 +125,20 @@ class Loop:
 
     def step(self) -> None:
         """Enter the guest once and do what it asks."""
+        exit = self.vcpu.run(self._enter())
+        self._left()
+        self.exits += 1
+        self.last.append(exit)
+        self.handle(exit)
+
+    def between(self) -> tuple[bool, int | None]:
+        """What a vcpu calls that need not exit for the time, input or interrupts: whether the guest goes on, and for how many nanoseconds at most."""
+        self._left()
+        limit = self._enter()
+        return self.ended is None, limit
+
+    def _enter(self) -> int | None:
+        """Before the guest runs: timers that are due, input, the next interrupt. The nanoseconds after which somebody has to look again."""
         vcpu, clock = self.vcpu, self.clock
         self._look_around()
         waits = self.interrupts.pending()
@@ -136,18 +150,21 @@ class Loop:
         vcpu.request_window(waits)
         if vcpu.cr8 != self.lapic.cr8:
             vcpu.cr8 = self.lapic.cr8
+        self.lapic.lend()
         deadline = clock.next_deadline
         limit = self.slack if deadline is None else max(deadline - clock.now(), 0)
-        exit = vcpu.run(limit if self.slack is None or limit is None else min(limit, self.slack))
+        return limit if self.slack is None or limit is None else min(limit, self.slack)
+
+    def _left(self) -> None:
+        """After the guest ran: what it did without an exit."""
+        vcpu, clock = self.vcpu, self.clock
         if clock.mode == "instructions":
             clock.advance(vcpu.executed - clock.executed)
         for posted in vcpu.drain():
             self._posted(posted)
         if vcpu.cr8 != self.lapic.cr8:
             self.lapic.cr8 = vcpu.cr8
-        self.exits += 1
-        self.last.append(exit)
-        self.handle(exit)
+        self.lapic.take_back()
 
     def _look_around(self) -> None:
         self.clock.run_due()

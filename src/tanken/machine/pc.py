@@ -90,7 +90,7 @@ class Pc(Loop):
         self.ended: Ended | None = None
         self.output = Line("intr")
         self.pic = Pic(self.output)
-        self.lapic = LocalApic(self.clock, LAPIC_HZ)
+        self.lapic = LocalApic(self.clock, LAPIC_HZ, memory=self.memory)
         self.ioapic = IoApic(self._message)
         self.lapic.broadcast_eoi = self.ioapic.end
         self.interrupts = Interrupts(self.pic, self.lapic)
@@ -220,6 +220,7 @@ class Pc(Loop):
         if native_is_possible():
             making.make(self._tell)
         made = vcpu(self.memory, self.clock)
+        made.between = self.between
         if self.description.coalesce:
             for address, size, port in self.posted():
                 made.zones.add(address, size, port)

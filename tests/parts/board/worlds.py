@@ -63,7 +63,7 @@ class World:
             "pit": lambda: Pit(self.clock, self._line("irq")),
             "rtc": lambda: Rtc(self.clock, self._line("irq"), 999_999_969),
             "i8042": lambda: I8042(self._line("irq"), self._line("aux"), note("reset")),
-            "lapic": lambda: LocalApic(self.clock, 25_000_000),
+            "lapic": lambda: LocalApic(self.clock, 25_000_000, memory=self.memory),
             "ioapic": lambda: IoApic(lambda *message: self.events.append(",".join(hex(m) if i == 1 else str(m) for i, m in enumerate(message)))),
             "pvclock": lambda: PvClock(self.clock, self.memory, 1_000_000_000),
             "acpi_pm": lambda: AcpiPm(self.clock, self._line("sci"), note("off"), note("reset")),
@@ -119,6 +119,8 @@ def step(world: World, words: list[str]) -> tuple[Any, Any]:
         world.input(int(rest[0]), verb == "on")
     elif verb == "mem":
         return world.memory.read(int(rest[0], 0), len(rest[1]) // 2).hex(), rest[1]
+    elif verb == "put":
+        world.memory.write(int(rest[0], 0), bytes.fromhex(rest[1]))
     elif verb == "event":
         return world.events.pop(0) if world.events else None, rest[0]
     else:

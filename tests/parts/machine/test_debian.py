@@ -59,6 +59,14 @@ def test_debian_boots_to_a_shell_and_turns_itself_off(protocol: str, tmp_path: P
 
 
 @boots
+@pytest.mark.parametrize("clock", ["instructions", "real"])
+def test_the_recommended_parameters_leave_few_exits(clock: str, tmp_path: Path) -> None:
+    settings = image_and_initrd(tmp_path, "poweroff -f") | {"append": debian.FEWEST}
+    machine = Pc(far=Memory(), protocol="pvh", rtc=False, i8042=False, clock=clock, **settings)
+    assert machine.run().reason == "power-off" and machine.exits <= 2500, machine.exits
+
+
+@boots
 def test_the_power_button_is_a_device_that_debian_hears(tmp_path: Path) -> None:
     far = Shell("cat /sys/bus/acpi/devices/PNP0C0C:00/path")
     machine = Pc(far=far, **image_and_initrd(tmp_path, with_modules=True))

@@ -1,6 +1,6 @@
 """The local APIC of one processor, as xAPIC and as x2APIC: priorities, interrupts to itself, LINT pins, and the timer in its three modes.
 
-Intel SDM volume 3, chapter 11. There is one processor: messages to others are sent to nobody.
+Intel SDM volume 3, chapter 11; the end of interrupt in the guest's memory: Linux Documentation/virt/kvm/x86/msr.rst. There is one processor: messages to others are sent to nobody.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from tanken.board.clock import SECOND, Clock
 from tanken.board.device import Device, table
+from tanken.board.memory import Memory
 
 R = table("lapic")
 OFFSETS = {register.name: register.offset for register in R}
@@ -26,6 +27,7 @@ LVTS = (LVT_TIMER, OFFSETS["LVT_THERMAL"], OFFSETS["LVT_PERFORMANCE"], LINT0, LI
 FIXED, LOWEST, SMI, NMI, INIT, STARTUP, EXTINT = 0, 1, 2, 4, 5, 6, 7  # delivery modes
 ONE_SHOT, PERIODIC, DEADLINE = 0, 1, 2  # timer modes, 11.5.4
 BASE_MSR, DEADLINE_MSR, X2APIC_MSRS = 0x1B, 0x6E0, range(0x800, 0x900)
+SHARED_MSR = 0x4B56_4D04  # MSR_KVM_PV_EOI_EN
 DEFAULT_BASE, BSP, X2APIC, GLOBAL = 0xFEE0_0000, 0x100, 0x400, 0x800
 
 
@@ -34,15 +36,15 @@ def _highest(bits: int) -> int:
 
 
 class LocalApic(Device):
-    """`hz` is what its timer counts at before it is divided; `send_nmi` and `broadcast_eoi(vector)` go to processor and I/O APICs."""
+    """`hz` is what its timer counts at before it is divided; a guest may end interrupts by a word in `memory`; `send_nmi` and `broadcast_eoi(vector)` go to processor and I/O APICs."""
 
     name = "lapic"
     registers = R
     largest = 4
-    KEPT = ("base", "values", "request", "service", "trigger", "errors", "started", "deadline")
+    KEPT = ("base", "values", "request", "service", "trigger", "errors", "started", "deadline", "shared", "lent")
 
-    def __init__(self, clock: Clock, hz: int, number: int = 0) -> None:
-        self.clock, self.hz, self.number = clock, hz, number
+    def __init__(self, clock: Clock, hz: int, number: int = 0, memory: Memory | None = None) -> None:
+        self.clock, self.hz, self.number, self.memory = clock, hz, number, memory
         self.send_nmi: Callable[[], None] = lambda: None
         self.broadcast_eoi: Callable[[int], None] = lambda vector: None
         self.rebased: Callable[[int], None] = lambda base: None
@@ -61,6 +63,8 @@ class LocalApic(Device):
         self.errors = [0, 0]  # collected, and shown since the last write of ESR
         self.started = 0  # when the timer began to count
         self.deadline = 0  # IA32_TSC_DEADLINE
+        self.shared = 0  # where the word is; bit 0: there is one
+        self.lent = 0  # whether the guest may end the interrupt in service there
         self.timer.disarm()
 
     def virtual_wire(self) -> None:
@@ -180,6 +184,29 @@ class LocalApic(Device):
             if self.trigger >> vector & 1 and not self._value(SVR) & 0x1000:
                 self.broadcast_eoi(vector)
 
+    # -- the end of an interrupt without an exit
+
+    def lend(self) -> None:
+        """Before the guest runs: where the end of the interrupt in service means nothing to anybody else, the guest may note it in its own memory."""
+        if self.shared & 1 and self.memory and self.service and not self.request and not self.trigger >> _highest(self.service) & 1:
+            self.memory.write(self.shared & ~1, b"\1\0\0\0")
+            self.lent = 1
+
+    def take_back(self) -> None:
+        """After it ran: what it noted is done."""
+        if self.lent and self.memory:
+            self.lent = 0
+            if self.memory.read(self.shared & ~1, 1)[0] & 1:
+                self.memory.write(self.shared & ~1, b"\0\0\0\0")
+            else:
+                self._end()
+
+    def _write_shared(self, value: int) -> bool:
+        if value & 2 or self.memory is None or (value & 1 and not self.memory.holds(value & ~1, 4, write=True)):
+            return False
+        self.shared = value
+        return True
+
     # -- the timer
 
     def _divisor(self) -> int:
@@ -289,12 +316,14 @@ class LocalApic(Device):
     # -- MSRs
 
     def has_msr(self, index: int) -> bool:
-        return index in (BASE_MSR, DEADLINE_MSR) or index in X2APIC_MSRS
+        return index in (BASE_MSR, DEADLINE_MSR, SHARED_MSR) or index in X2APIC_MSRS
 
     def read_msr(self, index: int) -> int | None:
         """The MSR's value; None where the processor is to fault (11.12.1.2)."""
         if index == BASE_MSR:
             return self.base
+        if index == SHARED_MSR:
+            return self.shared
         if index == DEADLINE_MSR:
             return self.deadline if self._mode() == DEADLINE else 0
         offset = (index & 0xFF) << 4
@@ -312,6 +341,8 @@ class LocalApic(Device):
         """Whether the write is allowed; else the processor is to fault."""
         if index == BASE_MSR:
             return self._write_base(value)
+        if index == SHARED_MSR:
+            return self._write_shared(value)
         if index == DEADLINE_MSR:
             if self._mode() == DEADLINE:
                 self.deadline = value

@@ -16,7 +16,8 @@ R = table("pvclock")
 WALL_CLOCK, SYSTEM_TIME = R["WALL_CLOCK"].offset, R["SYSTEM_TIME"].offset
 ENABLE, TSC_STABLE = 1, 1
 SIGNATURE = b"KVMKVMKVM\0\0\0"
-FEATURES = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 24  # the clock by its old and new registers, no need of delays by port 80h, a stable counter
+# The clock by its old and new registers, no need of delays by port 80h, the local APIC's end of interrupt in memory, a stable counter.
+FEATURES = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 6 | 1 << 24
 TIME = struct.Struct("<IIQQIbBxx")
 WALL = struct.Struct("<III")
 
