@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tanken.base.progress import Event, Progress, silent
 from tanken.engine.native.maker import Maker
@@ -49,13 +50,16 @@ class Stencils:
         self.store = StencilStore(self.target)
         N = self.N = self.target.tables
         self.rows = self.target.decoder_tables()
-        self.tab = memoryview(bytearray(N.END * 8)).cast("q")
+        self.tab: Any = memoryview(bytearray(N.END * 8)).cast("q")
         self.blob = memoryview(bytearray(BLOB))
         self.store.load(self.tab, self.blob)
         block = memoryview(ctypes.create_string_buffer(self.target.block_size)).cast("B")
-        self.maker = Maker(self.target, self.tab, self.blob, block, lambda k0, k1, k2, number: enter_key(self.tab, k0, k1, k2, number))
+        self.maker = Maker(self.target, self.tab, self.blob, block, self._enter)
         self.maker.new_body = lambda lowering, loose: PagedBody(lowering, N, loose)
         self.maker.new_recorder = PagedRecorder
+
+    def _enter(self, k0: int, k1: int, k2: int, number: int) -> None:
+        enter_key(self.tab, k0, k1, k2, number)
 
     def _decode(self, code: bytes, row: int) -> int:
         """Decode into a row of the table; what is known of the form, which is learnt if need be."""
