@@ -36,8 +36,10 @@ def _highest(bits: int) -> int:
 
 
 class LocalApic(Device):
-    """`hz` is what its timer counts at before it is divided; a guest may end interrupts by a word in `memory`;
-    `send_nmi` and `broadcast_eoi(vector)` go to processor and I/O APICs."""
+    """`hz` is what its timer counts at before it is divided; a guest may end interrupts by a word in `memory`.
+
+    `send_nmi` and `broadcast_eoi(vector)` go to processor and I/O APICs.
+    """
 
     name = "lapic"
     registers = R
