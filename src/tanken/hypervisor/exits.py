@@ -33,11 +33,20 @@ class EptViolation(Record):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ApicAccess(Record):
-    """A linear access to `offset` in the page of the local APIC."""
+    """An access ("r", "w", "x") to `offset` in the page of the local APIC, of a `kind` of SDM volume 3, table 28-6.
+
+    0 linear read, 1 linear write, 2 linear fetch, 3 linear while an event is delivered, 15 guest-physical.
+    """
 
     HEX: ClassVar[frozenset[str]] = HEX
     offset: int
     access: str
+    kind: int
+
+    @property
+    def qualification(self) -> int:
+        """The word of table 28-6."""
+        return self.offset | self.kind << 12
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -23,6 +23,7 @@ from tanken.board.memory import Memory
 from tanken.engine.paged import PagedMemory
 from tanken.engine.system import SystemInterpreter, Touching
 from tanken.hypervisor import exits as E
+from tanken.hypervisor.apic_page import ApicPage
 from tanken.hypervisor.coalescing import Zones
 from tanken.hypervisor.mmio import Done, Emulation, Raised
 from tanken.hypervisor.vcpu import wants_answer
@@ -70,6 +71,7 @@ class OwnVcpu:
         self._kicked = threading.Event()
         self._port: PortAccess | None = None
         self._msr: MsrAccess | None = None
+        self.apic = ApicPage(self.state, self.physical, self.processor)
         self._touching = Emulation(self.state, self.physical, self._ticks, self._cpuid)
         self._emulation: Emulation | None = None  # the same, while an instruction is under way
         self._value: int | None = 0
@@ -182,7 +184,7 @@ class OwnVcpu:
         if isinstance(exit, Outside) and self.core.vectoring is not None:
             return self._undelivered(exit)
         if isinstance(exit, Outside):
-            self.raw = E.EptViolation(exit.physical, exit.linear, exit.access)
+            self.raw = self.apic.raw(exit.physical, exit.linear, exit.access)
             return self._begin(self.core.inst)
         if isinstance(exit, Touching):
             return self._begin(exit.instruction)
@@ -212,12 +214,26 @@ class OwnVcpu:
 
     def _begin(self, inst: Any) -> E.FinalExit | None:
         """Take up the instruction at the program counter; it is the engine's, or None where that met none."""
+        moved = self.apic.begin(inst)
+        if moved is not None:
+            access, self.raw = moved
+            self._leave_alone(inst)
+            if not access.write or not self.zones.take(access):
+                return access
+            self._move(0)
+            return self._full()
         self._emulation = self._touching
         self._touching.begin(inst)
-        ended = self._emulate()
+        exit = self._emulate()
         if self.raw is None and (missed := self._touching.missed) is not None:
-            self.raw = E.EptViolation(*missed)
-        return ended
+            self.raw = self.apic.raw(*missed)
+        return exit
+
+    def _move(self, value: int) -> None:
+        """A plain MOV to or from the local APIC's page is done."""
+        self.apic.complete(value)
+        self.assisted["mov"] += 1
+        self.engine.executed += 1
 
     def _emulate(self) -> E.FinalExit | None:
         """Take the instruction that touches a device further."""
@@ -265,7 +281,7 @@ class OwnVcpu:
         """An event's table or stack lies where a device is: VT-x would say which event; nobody here takes it further."""
         vectoring, self.core.vectoring = self.core.vectoring, None
         assert vectoring is not None and isinstance(exit, Outside), exit
-        self.raw = E.EptViolation(exit.physical, exit.linear, exit.access, vectoring=vectoring.word)
+        self.raw = self.apic.raw(exit.physical, exit.linear, exit.access, vectoring.word)
         why = f"vector {vectoring.vector:#x} cannot be delivered: no memory at physical address {exit.physical:#x}, where its table or stack is"
         return E.EmulationFailure(self.state.rip, b"", why)
 
@@ -284,12 +300,14 @@ class OwnVcpu:
     def _complete(self) -> E.FinalExit | None:
         """End what the last exit began; an exit where the instruction makes another."""
         value, self._value = self._value, 0
-        if self.clock.mode == "instructions" and (self._emulation is not None or self._port is not None):
+        if self.clock.mode == "instructions" and (self._emulation is not None or self._port is not None or self.apic.waits):
             self.clock.skip(self.clock.now() + BUS)
         if self._emulation is not None:
             self._emulation.answer(value)
             return self._emulate()
-        if self._port is not None:
+        if self.apic.waits:
+            self._move(value or 0)
+        elif self._port is not None:
             access, self._port = self._port, None
             complete(self.state, self.core.memory, access, value or 0)
             ended(self.state)
@@ -338,6 +356,7 @@ class OwnVcpu:
     def set_state(self, state: SystemState) -> None:
         self._emulation = self._port = self._msr = self._held = None
         self._awaits = False
+        self.apic.forget()
         self._adopt(state)
 
     @property
@@ -353,7 +372,7 @@ class OwnVcpu:
     def can_inject(self) -> bool:
         """IF is set, and the instruction behind STI or MOV SS has run."""
         state = self.state
-        waits = self._emulation is not None or self._vector is not None
+        waits = self._emulation is not None or self._vector is not None or self.apic.waits
         return bool(state.system_flags & S.IF) and state.shadow != state.rip and not waits and not state.pending
 
     def inject(self, vector: int) -> None:

@@ -186,6 +186,10 @@ class View:
             code += bytes(page[0][start : start + min(LONGEST - len(code), PAGE - at % PAGE)])
         return code
 
+    def place(self, linear: int, write: bool) -> int:
+        """The physical address of a program's access; the faults that it would meet."""
+        return self._translate(linear, self._access | self.processor.WRITE if write else self._access)
+
     # -- what prepared instructions ask for (`prepared`): the same, but a device that is read is asked by who runs them
 
     def load_now(self, linear: int, size: int, modify: bool = False) -> int:

@@ -49,6 +49,7 @@ class Description:
     pit: bool = True
     console: str = "stdio"
     coalesce: bool = True
+    apic_page: bool = True
     where: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -60,7 +61,7 @@ class Description:
             raise UsageError(f"{self.serial} serial lines", wanted="0, 1 or 2", where=self.where)
 
 
-PLACES = {"machine": ("memory", "cpu", "clock", "coalesce"), "boot": ("kernel", "initrd", "append", "protocol"), "devices": ("serial", "rtc", "i8042", "pit"),
+PLACES = {"machine": ("memory", "cpu", "clock", "coalesce", "apic_page"), "boot": ("kernel", "initrd", "append", "protocol"), "devices": ("serial", "rtc", "i8042", "pit"),
           "console": ("serial1",)}  # fmt: skip
 
 

@@ -47,8 +47,12 @@ def maker(pair: str, most: int | None = None, tell: Callable[[int], None] = lamb
     def make(machine: Pc) -> Pair:
         twin = twin_of(machine.memory)
         other = Clock(machine.clock.mode) if exact else machine.clock
+        # the native engine tells accesses to the local APIC by its page, the reference emulates them: so both ways are compared
         first: Any = _kvm(machine) if names[0] == "kvm" else _own(machine.memory, machine.clock, names[0])
         second = _own(twin, other, names[1])
+        for vcpu in (first, second):
+            if getattr(vcpu, "label", "") == "native":
+                vcpu.apic.at = lambda: machine.lapic_at
         made = Pair(first, second, (machine.memory, twin), (machine.clock, other), exact, most, tell)
         made.finished = machine.stop
         return made

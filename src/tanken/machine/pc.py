@@ -141,9 +141,10 @@ class Pc(Loop):
         if self._lapic_window is not None:
             self.memory.bus.detach(self._lapic_window)
             self._lapic_window = None
+        self.lapic_at: int | None = None
         at = base & ~0xFFF
         if base & 0x800 and not self.memory.bus.touches(at, LAPIC_SIZE):
-            self._lapic_window = self.memory.bus.attach(at, LAPIC_SIZE, self.lapic)
+            self._lapic_window, self.lapic_at = self.memory.bus.attach(at, LAPIC_SIZE, self.lapic), at
 
     def posted(self) -> list[tuple[int, int, bool]]:
         """(address, size, is a port) of the registers whose writes may wait (`posted` in their tables), and of port 80h, where nobody listens."""
@@ -221,6 +222,8 @@ class Pc(Loop):
             making.make(self._tell)
         made = vcpu(self.memory, self.clock)
         made.between = self.between
+        if self.description.apic_page:
+            made.apic.at = lambda: self.lapic_at
         if self.description.coalesce:
             for address, size, port in self.posted():
                 made.zones.add(address, size, port)

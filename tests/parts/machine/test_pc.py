@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,25 @@ def test_both_engines_run_the_same_machine(monkeypatch: pytest.MonkeyPatch) -> N
     fast, _, wanted = boot("sleep", "fault", "off", cpu="own")
     assert (slow.vcpu.executed, slow.clock.now(), text) == (fast.vcpu.executed, fast.clock.now(), wanted)
     assert slow.vcpu.get_state() == fast.vcpu.get_state()
+
+
+def test_accesses_to_the_local_apic_by_its_page_or_by_emulation_are_the_same() -> None:
+    seen: list[list[Any]] = []
+    for page in (True, False):
+        far = Typist("sleep", "fault", "off")
+        machine = Pc(far=far, cpu="own", clock="instructions", memory="16M", apic_page=page)
+        exits: list[Any] = []
+        kinds: Counter[str] = Counter()
+
+        def note(exit: E.FinalExit, machine: Pc = machine, exits: list[Any] = exits, kinds: Counter[str] = kinds) -> None:
+            exits.append(exit)
+            kinds[type(getattr(machine.vcpu, "raw", None)).__name__] += 1
+
+        machine.hooks.append(note)
+        assert machine.run().reason == "power-off"
+        seen.append([exits, machine.vcpu.executed, machine.clock.now(), machine.vcpu.get_state(), bytes(far.output), machine.lapic.state()])
+        assert (kinds["ApicAccess"] > 100) == page and kinds["EptViolation"] > 2  # the I/O APIC's
+    assert seen[0] == seen[1]
 
 
 def devices_after(cpu: str, coalesce: bool) -> tuple[Pc, dict[str, Any], str]:
