@@ -171,8 +171,8 @@ def on_native(code: bytes, budget: int = 200_000) -> str:
     return text
 
 
-def drive(engine: Any, core: Any, budget: int) -> str:
-    """Answer the guest's exits until it ends."""
+def drive(engine: Any, core: Any, budget: int, slice: int = 1 << 30) -> str:
+    """Answer the guest's exits until it ends; `slice` instructions at a time."""
     from tanken.isa.architecture import Budget, Halt
     from tanken.isa.x86.system.core import MsrAccess, PortAccess, Shutdown
     from tanken.isa.x86.system.debug import ended
@@ -180,7 +180,7 @@ def drive(engine: Any, core: Any, budget: int) -> str:
 
     text: list[str] = []
     while engine.executed < budget:
-        exit = engine.run(budget - engine.executed)
+        exit = engine.run(min(slice, budget - engine.executed))
         if isinstance(exit, PortAccess):
             if exit.port == TEXT_PORT:
                 text.append(chr(exit.value))

@@ -220,6 +220,7 @@ class SystemNative:
         """Go on until an exit; at most `budget` instructions. The state is exact then."""
         end = self.executed + ((1 << 62) if budget is None else budget)
         native = False
+        self._by_ones(False)
         H.handle_faults(self._handler)
         while self.executed < end:
             if not native:
@@ -282,7 +283,14 @@ class SystemNative:
         struct.pack_into("<q", self.block, RIP_AT, self.tab[N.FOUND])
         if reason in (N.PYTHON, N.SLOW):
             return self._quick()
-        return self._interpreted(rest if reason == N.OUT_OF_BUDGET else 1)
+        if reason == N.OUT_OF_BUDGET:
+            self._by_ones(True)  # less is left than the block has instructions
+            return None, True
+        return self._interpreted(1)
+
+    def _by_ones(self, on: bool) -> None:
+        """From now on blocks are of one instruction, or no longer."""
+        self.tab[self.N.BY_ONES] = self.tab[self.N.ALONE] = int(on)
 
     def _quick(self) -> tuple[Any, bool]:
         """An instruction that native code leaves out: those that come often the instruction set does without more ado."""
@@ -292,7 +300,9 @@ class SystemNative:
             entry, offset = self.memory.fetch(rip)
             at = entry[1] + offset
             done = self.target.quick(self.core, bytes(entry[0][at : at + min(4, 4096 - offset)]))
-        except (Faulted, Exited):
+        except Exited as exited:
+            return exited.exit, False
+        except Faulted:
             done = None  # again, and delivered
         if done is None:
             return self._interpreted(1)

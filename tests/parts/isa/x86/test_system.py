@@ -48,6 +48,18 @@ def test_native(guests: dict[str, bytes], name: str) -> None:
     assert run.on_native(guests[name]).splitlines() == record.expected(name)
 
 
+@pytest.mark.parametrize(("name", "slice"), [("crossing64", 3), ("protected32", 5), ("repeat64", 7), ("tlb64", 1), ("breaks64", 2)])
+def test_native_in_slices(guests: dict[str, bytes], name: str, slice: int) -> None:
+    """Native code stops after any number of instructions, inside a block too: the same text, and the same number in all."""
+    if run.store() is None:
+        pytest.skip("native code is off")
+    engine, core = run.native_engine(guests[name])
+    assert run.drive(engine, core, 200_000, slice).splitlines() == record.expected(name)
+    whole, other = run.native_engine(guests[name])
+    run.drive(whole, other, 200_000)
+    assert (engine.executed, core.state) == (whole.executed, other.state)
+
+
 def test_crossings_are_native(guests: dict[str, bytes]) -> None:
     """Accesses over page ends are not the slow engine's, but where a page is missing or holds code; some take two attempts."""
     if run.store() is None:

@@ -365,6 +365,8 @@ def answer(
         block = block_at(T, tab, code, area, blob, words, ram, pc)
         if block < 0:
             return 0
+        if tab[N.ALONE]:
+            return tab[N.AREA_HOST] + block
         slot = (tab[N.CONTEXTS] + tab[N.PLACE] * N.STRIDE + 16 * (pc & (N.JUMP_CACHE - 1))) >> 3
         words[slot] = pc
         words[slot + 1] = tab[N.AREA_HOST] + block
@@ -401,7 +403,7 @@ def missed(
             tab[N.ALONE] = 1
             block = block_at(T, tab, code, area, blob, words, ram, tab[number + 1])
             if block < 0:  # made, or decoded by the slow engine, and then begun again
-                tab[N.ALONE] = 0
+                tab[N.ALONE] = tab[N.BY_ONES]
                 S[N.REASON_AT >> 3] = N.DISPATCH
                 S[B.RIP >> 3] = tab[number + 1]
                 S[N.BUDGET_AT >> 3] += tab[number + 2] >> 8

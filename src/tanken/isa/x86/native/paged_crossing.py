@@ -62,7 +62,7 @@ def let_go(tab: MutableSequence[int], words: MutableSequence[int]) -> int:
         words[tab[N.BOUNCE_WRITE]] = -1
     tab[N.BOUNCE_READ] = 0
     tab[N.BOUNCE_WRITE] = 0
-    tab[N.ALONE] = 0
+    tab[N.ALONE] = tab[N.BY_ONES]
     return 0
 
 
@@ -76,8 +76,10 @@ def done(tab: MutableSequence[int], words: MutableSequence[int], code: MutableSe
                 code[tab[N.BOUNCE_FIRST] + i] = code[bounce + i]
             if code[bounce + N.EDGE + i] != code[before + N.EDGE + i]:
                 code[tab[N.BOUNCE_SECOND] + i] = code[bounce + N.EDGE + i]
+        tab[N.SPLITS] += 1
+    elif tab[N.BOUNCE_READ]:
+        tab[N.SPLITS] += 1
     let_go(tab, words)
-    tab[N.SPLITS] += 1
 
 
 @bare

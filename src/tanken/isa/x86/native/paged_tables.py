@@ -10,7 +10,7 @@ from tanken.isa.x86.native.tables import *  # noqa: F403
 
 # Of the table of int64, beyond the context's first words.
 (HOW, ROOT, KEY_RIGHTS, NOW, CONTEXTS, RAM_LIMIT, SLOT_COUNT, CANONICAL, CROSS, TABLE_HOST, PAGE_HOST, PAGE_NOW, SECOND_PAGE, MISSES, CROSSINGS, OFF,
- MISS_HOST, MISS_BUDGET, MISS_TURNS, PLACE, WALKED, TAG, ALONE, BOUNCE_READ, BOUNCE_WRITE, BOUNCE_FIRST, BOUNCE_SECOND, CROSSED_AT, SPLITS) = range(64, 93)  # fmt: skip
+ MISS_HOST, MISS_BUDGET, MISS_TURNS, PLACE, WALKED, TAG, ALONE, BOUNCE_READ, BOUNCE_WRITE, BOUNCE_FIRST, BOUNCE_SECOND, CROSSED_AT, SPLITS, BY_ONES) = range(64, 94)  # fmt: skip
 SLOTS, SLOT_FIELDS = 128, 4  # regions of memory: first page, page behind the last, address in the host, whether it can be written
 SCRATCH = 240  # an instruction that crosses a page, its bytes in one piece: 4 words
 BLOCK_LIST, BLOCK_FIELDS, PAGE_HEAD, CODE_MAP = 6 << 20, 6, 26 << 20, 28 << 20

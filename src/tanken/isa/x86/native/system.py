@@ -10,15 +10,12 @@ from typing import Any
 
 from tanken.isa.x86.inst import Inst, decode
 from tanken.isa.x86.native import block as B
-from tanken.isa.x86.native import paged_tables, repeated_paged
+from tanken.isa.x86.native import paged_tables, quick, repeated_paged
 from tanken.isa.x86.native import template as P
 from tanken.isa.x86.native.target import X86
 from tanken.isa.x86.system import state as S
-from tanken.isa.x86.system.control import invalidate_page, swap_gs, write_cr3
-from tanken.isa.x86.system.core import PortAccess
 from tanken.isa.x86.system.execution import SYSTEM
 from tanken.isa.x86.system.processor import SystemProcessor, unit
-from tanken.isa.x86.system.returns import restore_flags
 from tanken.isa.x86.system.state import SystemState
 from tanken.isa.x86.system.syscalls import FLAT_CODE, FLAT_DATA
 
@@ -26,9 +23,6 @@ WALK = "tanken.isa.x86.kernels.walk"
 # What is written for the abstract machine but wants the slow engine all the same: it changes what native code relies on.
 SLOW = frozenset({"popf", "clac", "stac", "xsetbv", "rdpkru", "wrpkru"})
 UNITS = {"x87": 1 << 20, "wait": 1 << 20, "mmx": 1 << 21, "sse": 1 << 22, "avx": 1 << 23, "xsave": 1 << 24}
-# Opcodes of IN and OUT without a prefix: whether in, bytes, whether the port is an immediate.
-PORTS = {0xE4: (True, 1, 1), 0xE5: (True, 4, 1), 0xE6: (False, 1, 1), 0xE7: (False, 4, 1),
-         0xEC: (True, 1, 0), 0xED: (True, 4, 0), 0xEE: (False, 1, 0), 0xEF: (False, 4, 0)}  # fmt: skip
 EXTRA = struct.Struct("<BB2xIQQQQQ")  # CPL, WINDOW, TSC_AUX, SHADOW, CR0, CR4, TSC_OFFSET, XCR0
 
 
@@ -101,50 +95,8 @@ class SystemX86(X86):
         state.shadow = struct.unpack_from("<Q", memory, B.SHADOW)[0]
 
     def quick(self, core: Any, code: bytes) -> Any:
-        """IN, OUT, MOV to CR3, INVLPG, SWAPGS, STI, POPFQ, CLAC and STAC at privilege level 0: an exit, True where it is done, None for any other instruction."""
-        state = core.state
-        if state.cpl or state.system_flags & S.VM:
-            return None
-        at = state.rip
-        found = PORTS.get(code[0])
-        if found is not None:
-            is_in, size, immediate = found
-            port = code[1] if immediate else state.regs[2] & 0xFFFF
-            return PortAccess(port, size, is_in, 0 if is_in else state.regs[0] & (1 << 8 * size) - 1, False, False, at + 1 + immediate)
-        if state.mode != 64:
-            return None
-        long = code[0] == 0x41
-        if code[long : long + 2] == b"\x0f\x22" and code[long + 2 :][:1] and code[long + 2] & 0xF8 == 0xD8:
-            value = state.regs[code[long + 2] & 7 | 8 * long]
-            if value >> 48 & (0x7FFF if state.cr4 & S.PCIDE else 0xFFFF):
-                return None  # a fault, perhaps
-            write_cr3(core, value)
-            state.rip = at + 3 + long
-            return True
-        if code[long : long + 2] == b"\x0f\x01" and code[long + 2 :][:1] and code[long + 2] & 0xF8 == 0x38 and code[long + 2] & 7 not in (4, 5):
-            invalidate_page(core, state.regs[code[long + 2] & 7 | 8 * long])
-            state.rip = at + 3 + long
-            return True
-        if code[:3] == b"\x0f\x01\xf8":
-            swap_gs(core)
-        elif code[0] == 0xFB:
-            state.shadow = state.shadow if state.system_flags & S.IF else at + 1
-            state.system_flags |= S.IF
-            state.rip = at + 1
-            return True
-        elif code[0] == 0x9D:
-            value = core.memory.load(state.regs[4], 8)
-            restore_flags(core, value, 8, 0, False)
-            state.regs[4] = state.regs[4] + 8 & (1 << 64) - 1
-            state.rip = at + 1
-            return True
-        elif code[:3] in (b"\x0f\x01\xca", b"\x0f\x01\xcb"):
-            state.system_flags = state.system_flags & ~S.AC | (S.AC if code[2] == 0xCB else 0)
-            core.memory.changed()
-        else:
-            return None
-        state.rip = at + 3
-        return True
+        """What native code leaves out and comes often: an exit, True where it is done, None for any other instruction."""
+        return quick.done(core, code)
 
     def can_run(self, state: SystemState) -> bool:
         """Whether native code can go on from here."""
