@@ -18,6 +18,7 @@ from tanken.isa.x86.native.template import FIELDS
 from tanken.isa.x86.state import AF, CF, MXCSR, OF, PF, SF, ZF
 
 LETTER = {8: "b", 16: "w", 32: "l", 64: "q"}
+MASKED = 0x1F80  # of MXCSR: no float instruction faults
 Node = Any  # a node of the engine's graph
 Event = Any
 
@@ -41,6 +42,7 @@ class Body(Protocol):
     def wide(self, node: Node, bits: int) -> str: ...
     def fit(self, name: str, have: int, want: int) -> str: ...
     def pointer(self, address: Node) -> str: ...
+    def leave_if(self, condition: str) -> None: ...
 
     names: dict[Node, str]
     slow: bool
@@ -51,6 +53,7 @@ class Lowering(x87.Stack):
 
     def __init__(self, graph: Graph, concrete: bool) -> None:
         self.graph, self.concrete = graph, concrete
+        self._masked = False  # whether it has been seen that no float instruction faults
 
     # -- places
 
@@ -231,6 +234,8 @@ class Lowering(x87.Stack):
         body.slow = True  # an unmasked exception stops it
         operation = SCALAR[event.extra]
         count = self._lanes(events, operation)
+        if any(event.kind == "call" and event.extra in SCALAR for event in events[count:]):
+            self._want_masked(body)
         if count > 1:
             vectors = [self._lane_of(node, operation.lane)[0] for node in event.nodes[: operation.inputs]]
             self._packed(body, operation, vectors, [e.results[0] for e in events[:count]])
@@ -241,6 +246,14 @@ class Lowering(x87.Stack):
         result = body.value(f'call {kind} asm sideeffect "{operation.text}", "{operation.constraints}"({", ".join(operands)})')
         body.names[event.results[0]] = self._unfloat(body, result, operation)
         return 1
+
+    def _want_masked(self, body: Body) -> None:
+        """Several operations tell of what they find one after the other, one instruction of all lanes at once (SDM volume 1, 11.5.3): where an
+        exception is not masked that makes a difference, and the interpreter does it."""
+        if not self._masked:
+            self._masked = True
+            mask = body.value(f"and i32 {body.value(f'load i32, ptr {self._pointer(body, MXCSR)}')}, {MASKED}")
+            body.leave_if(body.value(f"icmp ne i32 {mask}, {MASKED}"))
 
     @staticmethod
     def _scratch(body: Body, operation: Operation) -> list[str]:

@@ -12,14 +12,13 @@ from typing import Any
 from tanken.isa.architecture import Place
 from tanken.isa.x86.native import block as B
 from tanken.isa.x86.native.block import STATUS
-from tanken.isa.x86.native.lower import LETTER, Body, Lowering, Node
+from tanken.isa.x86.native.lower import LETTER, MASKED, Body, Lowering, Node
 
 WORD = 0
 OPERATIONS = ("sub", "add", "logic")
 KINDS = {(operation, width): 1 + 4 * n + m for n, operation in enumerate(OPERATIONS) for m, width in enumerate(LETTER)}
 VARIABLE_FIELDS = frozenset(("regs", "xmm", "upper"))
 FLAGS = "flags"  # the key of all status flags
-MASKED = 0x1F80  # of MXCSR: no float instruction faults
 Values = dict[Place, Node]
 Recipe = tuple[int, int, int, int, int]  # kind, and for each operand whether it is constant, and that or where it stands
 
@@ -36,6 +35,7 @@ class RegionLowering(Lowering):
 
     def __init__(self, graph: Any, recordings: tuple[Any, ...], conditions: list[Node]) -> None:
         super().__init__(graph, True)
+        self._masked = True  # it is not entered otherwise
         self._floats = any(event.kind == "call" for recording in recordings for event in recording.events)
         places = {place for recording in recordings for place in recording.values if place not in STATUS and in_variable(place)}
         for recording in recordings:
