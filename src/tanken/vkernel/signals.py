@@ -100,9 +100,9 @@ class Signals:
         """What has come and is not blocked."""
         return [number for number in self.pending if number in self.let_through or not self.mask >> number - 1 & 1]
 
-    def restarts(self) -> bool:
-        """Whether the handlers that are about to run let a call go on."""
-        return all(self.actions.get(number, Action()).flags & SA_RESTART for number in self.ready())
+    def restarts(self, more: Iterable[int] = ()) -> bool:
+        """Whether the handlers that are about to run, those of `more` signals too, let a call go on."""
+        return all(self.actions.get(number, Action()).flags & SA_RESTART for number in (*self.ready(), *more))
 
     def install(self, number: int, action: Action) -> None:
         """Let the host do the same, or tell us."""

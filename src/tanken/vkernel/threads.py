@@ -44,6 +44,7 @@ class Wait:
     mask: int = 0xFFFF_FFFF  # of FUTEX_WAIT_BITSET
     number: int = 0  # in the order of those that wait
     changed: Callable[[], bool] | None = None  # whether another process has changed the futex
+    ready: Callable[[], bool] | None = None  # asked whenever another thread may run: what the host cannot be asked about with other things
     answer: int | None = None
     call: str = ""
     interrupted: bool = False
@@ -71,6 +72,14 @@ class Thread:
     wait: Wait | None = None
     deadline: float | None = None  # of the call that is being made again and again
     done: int = 0  # bytes that it has moved
+    held: int | None = None  # a descriptor of the host that a call opens, before its answer
+
+    def begin(self) -> None:
+        """Another call, of which nothing is done yet."""
+        self.deadline, self.done = None, 0
+        if self.held is not None:
+            os.close(self.held)
+            self.held = None
 
 
 class Threads:
@@ -124,6 +133,11 @@ class Threads:
             if time.monotonic() >= thread.deadline:
                 return
         raise Blocked(Wait(fds, thread.deadline))
+
+    def attempt(self, attempt: Callable[[], bool]) -> None:
+        """Blocked until the attempt succeeds, which it may do more than once; it is made in turn with those of other threads, whatever the time."""
+        if not attempt():
+            raise Blocked(Wait(ready=attempt))
 
     def look_again(self, seconds: float) -> None:
         """Blocked, to try again soon: what it waits for cannot be waited for together with other things."""
@@ -183,6 +197,8 @@ class Threads:
         if wait.changed is not None and wait.changed():
             wait.answer = 0
             return True
+        if wait.ready is not None and wait.ready():
+            return True
         now = time.monotonic()
         if wait.deadline is not None and now >= wait.deadline:
             wait.answer = -errno.ETIMEDOUT if wait.futex is not None else None
@@ -193,7 +209,7 @@ class Threads:
         """All wait: so does the host, for whatever comes first."""
         waits = [thread.wait for thread in self.all if thread.wait is not None]
         times = [at for wait in waits for at in (wait.deadline, wait.again) if at is not None]
-        times += [time.monotonic() + 0.001 for wait in waits if wait.changed is not None]
+        times += [time.monotonic() + 0.001 for wait in waits if wait.changed is not None or wait.ready is not None]
         limit = max(min(times) - time.monotonic(), 0) * 1000 + 0.5 if times else None
         signals = self.process.signals
         common = -1
@@ -237,10 +253,10 @@ class Threads:
             state.rax = wait.answer & 0xFFFF_FFFF_FFFF_FFFF
         elif wait.interrupted and wait.futex is not None:
             state.rax = -errno.EINTR & 0xFFFF_FFFF_FFFF_FFFF
-        elif wait.interrupted and not (wait.call in S.RESTARTED and signals.restarts()):
+        elif wait.interrupted and not (wait.call in S.RESTARTED and signals.restarts(n for n in thread.pending if not thread_blocks(thread.mask, n))):
             state.rip += SYSCALL
             state.rax = thread.done or -errno.EINTR & 0xFFFF_FFFF_FFFF_FFFF
-            thread.deadline, thread.done = None, 0
+            thread.begin()
 
     def give_way(self) -> None:
         """The current thread's turn is over."""

@@ -49,7 +49,7 @@ def serve(process: Process) -> None:
             process.threads.current.wait = blocked.wait
             state.rip = before - SYSCALL
             return
-        process.threads.current.deadline, process.threads.current.done = None, 0
+        process.threads.current.begin()
     if process.trace is not None:
         process.trace.call(number, call, shown, result)
     if result == -Restart.NUMBER:

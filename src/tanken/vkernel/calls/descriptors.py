@@ -9,6 +9,8 @@ import errno
 import fcntl as host_fcntl
 import os
 import struct
+from collections.abc import Callable
+from contextlib import suppress
 
 from tanken.engine.memory import WRITE
 from tanken.vkernel.calls.paths import O_CLOEXEC
@@ -83,7 +85,10 @@ def fcntl(process: Process, fd: Int, command: Int, argument: Word) -> int:
     if command in NUMBERS:
         return int(host_fcntl.fcntl(entry.host, command, number))
     if command in LOCKS:
-        answer = host_fcntl.fcntl(entry.host, command, process.memory.read(argument, 32))
+        data = process.memory.read(argument, 32)
+        if command in (F_SETLKW, F_OFD_SETLKW):
+            return _wait_for_lock(process, lambda now: host_fcntl.fcntl(entry.host, command - now, data))
+        answer = host_fcntl.fcntl(entry.host, command, data)
         if command in (F_GETLK, F_OFD_GETLK):
             process.memory.write(argument, answer, WRITE)
         return 0
@@ -92,7 +97,31 @@ def fcntl(process: Process, fd: Int, command: Int, argument: Word) -> int:
 
 @call(73, host=True)
 def flock(process: Process, fd: Fd, operation: Int) -> int:
-    host_fcntl.flock(fd, operation)
+    if operation & host_fcntl.LOCK_NB:
+        host_fcntl.flock(fd, operation)
+        return 0
+    return _wait_for_lock(process, lambda now: host_fcntl.flock(fd, operation | host_fcntl.LOCK_NB * now))
+
+
+def _wait_for_lock(process: Process, take: Callable[[bool], object]) -> int:
+    """`take(True)` gives up where somebody has the lock, as the calls that do not wait do."""
+
+    def attempt() -> bool:
+        with suppress(OSError):
+            take(True)
+            return True
+        return False
+
+    if not process.threads.several:
+        with process.signals.interruptible():
+            take(False)
+        return 0
+    try:
+        take(True)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        process.threads.attempt(attempt)
     return 0
 
 

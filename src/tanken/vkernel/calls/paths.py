@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
+import select
+import stat
 import struct
 
 from tanken.engine.memory import WRITE
@@ -17,16 +19,66 @@ from tanken.vkernel.process import Process
 
 AT_SYMLINK_NOFOLLOW, AT_REMOVEDIR, AT_EACCESS, AT_SYMLINK_FOLLOW, AT_EMPTY_PATH = 0x100, 0x200, 0x200, 0x400, 0x1000
 O_CLOEXEC = 0o2000000
+SPLICE_F_NONBLOCK = 2
 UTIME_NOW, UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
 
 
 @call(257, host=True)
 def openat(process: Process, directory: Directory, path: Path, flags: Int, mode: Int) -> int:
-    number = process.descriptors.add(os.open(path, flags, mode & 0o7777, dir_fd=directory), bool(flags & O_CLOEXEC))
+    number = process.descriptors.add(_open(process, directory, path, flags, mode & 0o7777), bool(flags & O_CLOEXEC))
     if path in (b"/proc/self/fd", b"/dev/fd", b"/proc/%d/fd" % os.getpid()):
         entry = process.descriptors.entry(number)
         entry.names = [b".", b"..", *(b"%d" % n for n in sorted(process.descriptors.table))]
     return number
+
+
+def _open(process: Process, directory: int | None, path: bytes, flags: int, mode: int) -> int:
+    """Opening a FIFO waits for who opens its other end: fifo(7)."""
+    thread = process.threads.current
+    waits = not flags & (os.O_NONBLOCK | os.O_PATH) and flags & os.O_ACCMODE != os.O_RDWR
+    if not waits or not (process.threads.several or process.signals.actions) or not _is_fifo(directory, path):
+        return os.open(path, flags, mode, dir_fd=directory)
+    if not process.threads.several and thread.held is None:
+        with process.signals.interruptible():
+            return os.open(path, flags, mode, dir_fd=directory)
+
+    def there() -> bool:
+        if thread.held is None:
+            try:
+                thread.held = os.open(path, flags | os.O_NONBLOCK, mode, dir_fd=directory)
+            except OSError as error:
+                return error.errno != errno.ENXIO  # nobody reads
+        return flags & os.O_ACCMODE == os.O_WRONLY or _has_writer(thread.held)
+
+    process.threads.attempt(there)
+    host, thread.held = thread.held, None
+    if host is None:  # it fails for another reason, which the host knows
+        return os.open(path, flags | os.O_NONBLOCK, mode, dir_fd=directory)
+    os.set_blocking(host, True)
+    return host
+
+
+def _is_fifo(directory: int | None, path: bytes) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(path, dir_fd=directory).st_mode)
+    except OSError:
+        return False
+
+
+def _has_writer(host: int) -> bool:
+    """Whether somebody has opened a FIFO for writing since we did for reading: without one, tee(2) says that this is the end."""
+    poll = select.poll()
+    poll.register(host, select.POLLIN)
+    if poll.poll(0):
+        return True
+    ours, theirs = os.pipe()
+    try:
+        return syscall(276, host, theirs, 1, SPLICE_F_NONBLOCK) > 0
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 @call(2, "open", host=True)

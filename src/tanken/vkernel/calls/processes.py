@@ -13,15 +13,16 @@ import sys
 from collections.abc import Iterable
 
 from tanken.base.errors import InputError, UnsupportedError, UsageError
-from tanken.engine.memory import WRITE, Miss
+from tanken.engine.memory import PAGE, READABLE, WRITE, Miss
 from tanken.vkernel.calls.table import Int, Path, Word, call
 from tanken.vkernel.host import syscall
 from tanken.vkernel.process import Exited, Process
 
 CLONE_VM, CLONE_VFORK, CLONE_PARENT_SETTID, CLONE_CHILD_SETTID, CLONE_SETTLS = 0x100, 0x4000, 0x100000, 0x1000000, 0x80000
-CLONE_THREAD, CLONE_SIGHAND, CLONE_ARGUMENTS = 0x10000, 0x800, 64
-CLONE_CHILD_CLEARTID = 0x200000
+CLONE_THREAD, CLONE_SIGHAND, CLONE_PIDFD, CLONE_CHILD_CLEARTID, CLONE_CLEAR_SIGHAND = 0x10000, 0x800, 0x1000, 0x200000, 0x1_0000_0000
+CLONE_ARGUMENTS, CLONE_FIELDS = 64, 11  # bytes of the first struct clone_args, words of the one that is known
 CLONE_REFUSED = 0x7E02_0000  # new namespaces
+CLONE_KNOWN = CLONE_REFUSED | 0x1_01FF_FF00 & ~0x40_0000  # no cgroup, nothing detached
 ARGUMENTS = 65536
 P_PIDFD = 3
 PATIENCE = 0.002  # seconds between two looks at children, while there are threads
@@ -99,7 +100,9 @@ def vfork(process: Process) -> int:
     return _fork(process, True)
 
 
-def _clone(process: Process, flags: int, stack: int, parent: int, child: int, tls: int) -> int:
+def _clone(process: Process, flags: int, stack: int, parent: int, child: int, tls: int, pidfd: int) -> int:
+    if flags & CLONE_PIDFD and flags & CLONE_THREAD or flags & CLONE_CLEAR_SIGHAND and flags & CLONE_SIGHAND:
+        return -errno.EINVAL
     if flags & CLONE_THREAD and not flags & CLONE_SIGHAND or flags & CLONE_SIGHAND and not flags & CLONE_VM:
         return -errno.EINVAL
     if flags & CLONE_REFUSED or (flags & CLONE_VM and not flags & (CLONE_VFORK | CLONE_THREAD)):
@@ -110,7 +113,12 @@ def _clone(process: Process, flags: int, stack: int, parent: int, child: int, tl
     if number:
         if flags & CLONE_PARENT_SETTID:
             process.memory.write(parent, struct.pack("<i", number), WRITE)
+        if flags & CLONE_PIDFD:
+            fd = process.descriptors.add(syscall(434, number, 0), True)
+            process.memory.write(pidfd, struct.pack("<i", fd), WRITE)
         return number
+    if flags & CLONE_CLEAR_SIGHAND:
+        process.signals.forget_handlers()
     if stack:
         process.state.rsp = stack
     process.threads.current.clear = child if flags & CLONE_CHILD_CLEARTID else 0
@@ -132,13 +140,27 @@ def _thread(process: Process, flags: int, stack: int, parent: int, child: int, t
 
 @call(56, host=True)
 def clone(process: Process, flags: Word, stack: Word, parent: Word, child: Word, tls: Word) -> int:
-    return _clone(process, flags, stack, parent, child, tls)
+    if flags & CLONE_PIDFD and flags & CLONE_PARENT_SETTID:
+        return -errno.EINVAL
+    return _clone(process, flags & 0xFFFF_FF00, stack, parent, child, tls, parent)
 
 
 @call(435, host=True)
 def clone3(process: Process, arguments: Word, size: Word) -> int:
-    """Not there: libraries fall back to clone."""
-    return -errno.ENOSYS if size >= CLONE_ARGUMENTS else -errno.EINVAL
+    """clone(2): numbers and cgroups of one's own choice are refused, and a child tells of its end by SIGCHLD."""
+    if not CLONE_ARGUMENTS <= size <= PAGE:
+        return -errno.EINVAL if size < CLONE_ARGUMENTS else -errno.E2BIG
+    data = process.memory.read(arguments, size, READABLE)
+    if any(data[8 * CLONE_FIELDS :]):
+        return -errno.E2BIG
+    words = struct.unpack(f"<{CLONE_FIELDS}Q", data[: 8 * CLONE_FIELDS].ljust(8 * CLONE_FIELDS, b"\0"))
+    flags, pidfd, child, parent, ended, stack, stack_size, tls, numbers, count, _ = words
+    wrong = flags & 0xFF or bool(stack) != bool(stack_size) or ended > 64 or (ended and flags & CLONE_THREAD)
+    if wrong or flags & ~CLONE_KNOWN or bool(numbers) != bool(count):
+        return -errno.EINVAL
+    if count:
+        return -errno.EPERM
+    return _clone(process, flags, stack + stack_size, parent, child, tls, pidfd)
 
 
 def _texts(process: Process, address: int) -> list[bytes]:

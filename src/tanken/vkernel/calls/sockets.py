@@ -11,11 +11,13 @@ import select
 import struct
 
 from tanken.engine.memory import WRITE
-from tanken.vkernel.calls.files import LARGEST, vectors, wait_ready
+from tanken.vkernel.calls.files import LARGEST, poll_now, vectors, wait_ready
 from tanken.vkernel.calls.table import Fd, Int, Word, call
 from tanken.vkernel.host import syscall
 from tanken.vkernel.process import Process
 
+SOL_SOCKET, SO_ERROR = 1, 4
+UNDER_WAY, CONNECTED = 1, 2  # what a thread has done of connect
 ADDRESS = 128  # sizeof(struct sockaddr_storage)
 SOCK_CLOEXEC = os.O_CLOEXEC
 MESSAGE = struct.Struct("<QI4xQQQQi4x")  # struct msghdr: name, its length, vectors, their number, control, its length, flags
@@ -49,7 +51,40 @@ def bind(process: Process, fd: Fd, address: Word, length: Int) -> int:
 
 @call(42, host=True)
 def connect(process: Process, fd: Fd, address: Word, length: Int) -> int:
-    return syscall(42, fd, _address(process, address, length), length)
+    data, thread = _address(process, address, length), process.threads.current
+    if not thread.done and (not process.threads.several or not os.get_blocking(fd)):
+        with process.signals.interruptible():
+            return syscall(42, fd, data, length)
+    if thread.done == UNDER_WAY:
+        if not poll_now(fd, select.POLLOUT):
+            process.threads.wait({fd: select.POLLOUT})
+        return -int.from_bytes(_option(fd, SOL_SOCKET, SO_ERROR), "little")
+
+    def attempt() -> bool:
+        os.set_blocking(fd, False)
+        try:
+            syscall(42, fd, data, length)
+        except BlockingIOError as error:
+            thread.done = UNDER_WAY if error.errno == errno.EINPROGRESS else 0
+        except OSError:
+            return True  # which the host will say again
+        else:
+            thread.done = CONNECTED
+        finally:
+            os.set_blocking(fd, True)
+        return thread.done > 0
+
+    if thread.done != CONNECTED:
+        process.threads.attempt(attempt)
+    if thread.done == UNDER_WAY:
+        process.threads.wait({fd: select.POLLOUT})
+    return 0 if thread.done == CONNECTED else syscall(42, fd, data, length)
+
+
+def _option(fd: int, level: int, option: int) -> bytearray:
+    room = bytearray(4)
+    syscall(55, fd, level, option, room, bytearray(struct.pack("<I", 4)))
+    return room
 
 
 @call(288, host=True)
