@@ -1,6 +1,7 @@
 """`tanken disc scan`, `prove`, `calibrate`, `identify`: what needs a drive, a simulated one, or a recorded log of one.
 
-A drive is named /dev/sr0, sim:IMAGE (a simulated one with that disc in it) or replay:LOG (what --record wrote). Nothing here was tried on hardware.
+A drive is named /dev/sr0, sim:IMAGE (a simulated one with that disc in it) or replay:LOG (what --record wrote). A simulated drive has its own ways by
+sim:gain=1.7,noise=2,zero=1,seed=3:IMAGE. Nothing here was tried on hardware.
 """
 
 from __future__ import annotations
@@ -49,16 +50,32 @@ def _open(name: str, family: str, record: str | None) -> Transport:
     kind, _, path = name.partition(":")
     inner: Transport
     if kind == "sim" and path:
+        ways, path = _ways(path)
         source = inputs.read(path)
         made = measure.begin(source)
         for _ in measure.run(source, made):
             pass
-        inner = simulated.Drive(made, family, noise=1.0, structures=_structures(path))
+        inner = simulated.Drive(made, family, structures=_structures(path), **ways)
     elif kind == "replay" and path:
         inner = scsi.Replay(path)
     else:
         inner = scsi.Device(name)
     return scsi.Recorder(inner, record) if record else inner
+
+
+def _ways(text: str) -> tuple[dict[str, Any], str]:
+    """How a simulated drive measures, and the image in it."""
+    ways: dict[str, Any] = {"noise": 1.0}
+    words, _, path = text.partition(":")
+    if not path or "=" not in words or Path(text).exists():
+        return ways, text
+    for word in words.split(","):
+        name, _, value = word.partition("=")
+        try:
+            ways[name] = {"gain": float, "noise": float, "zero": lambda v: bool(int(v)), "seed": int}[name](value)
+        except (KeyError, ValueError):
+            raise UsageError(f"{word!r} of a simulated drive", wanted="gain=NUMBER, noise=NUMBER, zero=1 or seed=NUMBER, with commas between") from None
+    return ways, path
 
 
 def _structures(path: str) -> dict[int, bytes]:
@@ -102,7 +119,10 @@ def _scan(options: argparse.Namespace) -> int:
     made.span = max(1, scan.interval(family, "dvd") // 16) if options.kind == "dvd" else 1
     state = Path(options.state) if options.state else None
     if state is not None and state.exists():
-        made = Measurement.restore(state.read_text(), str(state))
+        begun = Measurement.restore(state.read_text(), str(state))
+        if (begun.source, begun.kind, begun.span, begun.notes) != (made.source, made.kind, made.span, made.notes):
+            raise UsageError(f"the state is of {begun.source} ({begun.kind}, {begun.notes[:1]})", wanted=f"{made.source} ({made.kind}, {made.notes[0]})", where=str(state))
+        made = begun
         for line in made.lines:
             _tell(line, options.json)
     tell = progress.to(sys.stderr) if sys.stderr.isatty() else progress.silent

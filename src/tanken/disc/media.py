@@ -59,8 +59,10 @@ def _cd(body: bytes) -> Identity:
     start = f"{minute:02d}:{second:02d}:{frame:02d}"
     code = f"{minute:02d}:{second:02d}:{frame // 10 * 10:02d}"
     makers = {row[0]: row[1] for row in read_tables(Path(__file__).with_name("makers.table"))["cd"]}
+    if body[2] & 0x40:
+        return Identity("cd-rw", f"ATIP {start}", makers.get(code, "unknown"), {"layer": "phase change"}, body[:24])
     dye = "long strategy (cyanine, azo and like)" if frame % 10 <= 4 else "short strategy (phthalocyanine)"
-    details = {"dye by the last digit": dye, "rewritable": "yes" if body[2] & 0x40 else "no"}
+    details = {"dye by the last digit": dye}
     return Identity("cd-r", f"ATIP {start}", makers.get(code, "unknown"), details, body[:24])
 
 

@@ -163,7 +163,7 @@ def _runs(sources: list[Source], out: Saved, put: Put, progress: Progress) -> No
     found = []
     for source in sources:
         rows, _ = modulation.decode(efm.from_runs(np.asarray(source.data)))
-        first = int(np.bincount((np.arange(len(rows)) - frame.psns(rows.reshape(len(rows), -1))) % SECTORS, minlength=1).argmax())
+        first = int(np.bincount((np.arange(len(rows)) - frame.psns(rows.reshape(len(rows), block.RECORDED_ROWS * block.COLUMNS))) % SECTORS, minlength=1).argmax())
         rows = rows[first : first + (len(rows) - first) // SECTORS * SECTORS]
         if not len(rows):
             raise InputError("no whole ECC block in the channel", where=source.name, wanted="run lengths of a DVD")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tanken.coding.gf256 import Bytes
 
 DESCRIPTOR = 16  # sector of the primary volume descriptor
-BOOKS = {0: "DVD-ROM", 1: "DVD-RAM", 2: "DVD-R", 3: "DVD-RW", 9: "DVD+RW", 10: "DVD+R"}
+BOOKS = {0: "DVD-ROM", 1: "DVD-RAM", 2: "DVD-R", 3: "DVD-RW", 9: "DVD+RW", 10: "DVD+R", 13: "DVD+RW of two layers", 14: "DVD+R of two layers"}
 
 
 def describe(source: Source) -> dict[str, object]:

@@ -92,12 +92,12 @@ def cd(kinds: Sequence[str], rng: Rng, stride: int) -> Floats:
     """The numbers of a CD with these kinds of damage, of which every `stride`th frame was read: as measured from its channel."""
     count = int(geometry.CD.steps_to(geometry.RIM)) // stride
     track = cd_track(count, stride)
-    rows = np.zeros((count, circ.F2), dtype=np.uint8)
-    rows[:, circ.INVERTED] = 0xFF
+    rows = np.zeros((count, 1 + circ.F2), dtype=np.uint8)  # as pressed: the subcode's symbol, then silence
+    rows[:, 1:][:, circ.INVERTED] = 0xFF
     items: list[tuple[str, dict[str, float]]] = [("jitter", {"level": float(np.exp(rng.uniform(*np.log(FLOOR))))})]
     items += [(kind, draw(kind, rng)) for kind in kinds]
     damaged(rows, track, items, int(rng.integers(0, 1 << 31)))
-    done = circ.decode(rows)
+    done = circ.decode(np.ascontiguousarray(rows[:, 1:]))
     grid = Grid()
     grid.add(track.radius, track.angle, done.symbols.astype(np.int64), done.c1 < 0)
     return cd_features(grid, [classes(done, second) for second in range(-(-count // FRAMES_A_SECOND))])

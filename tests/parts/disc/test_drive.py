@@ -5,6 +5,7 @@ The bytes are those of public tools (see `commands.table`); the simulated drive 
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tests.parts.cli.command import tanken_command
 from tests.parts.disc.inside import tanken_inside
 
 from tanken.base.errors import InputError, UnsupportedError, UsageError
+from tanken.cli import disc_drives
 from tanken.disc.drive import scan, scsi
 from tanken.disc.drive.simulated import Drive
 from tanken.disc.measure import BlockLine, Measurement, SecondLine
@@ -135,3 +137,28 @@ def test_commands_of_the_command(tmp_path: Path) -> None:
     assert b"ECC blocks             80" in scanned.stdout and b"PO: columns" not in scanned.stdout
     assert b"RICOHJPN R03, Ricoh" in tanken_inside("disc", "identify", "--drive", f"sim:{raw}").stdout
     assert b"Ricoh" in tanken_inside("show", raw).stdout
+
+
+def test_drives_on_the_command_line(tmp_path: Path) -> None:
+    """Stop and go on, the refusal of a drive that does not measure, two drives of different ways on one disc."""
+    (tmp_path / "a.iso").write_bytes(np.random.default_rng(0).bytes(100 * 32768))
+    raw, state = str(tmp_path / "a.raw"), tmp_path / "state"
+    assert tanken_inside("disc", "press", str(tmp_path / "a.iso"), "-o", raw, "--damage", "ageing:level=0.003").returncode == 0
+    words = ("disc", "scan", "--drive", f"sim:noise=0:{raw}", "--family", "plextor", "--json")
+    whole = tanken_inside(*words).stdout
+    assert whole.count(b"\n") == 101
+    made = Measurement(f"sim:noise=0:{raw}", "drive", "dvd", ["counts as the drive (plextor) reported them"])
+    made.lines += list(scan.scan(disc_drives._open(made.source, "plextor", None), "plextor", "dvd", 0, 37))
+    state.write_text(json.dumps(made.state()))  # as a scan leaves it that Ctrl-C stopped after 37 intervals
+    assert tanken_inside(*words, "--state", str(state)).stdout == whole
+    assert len(json.loads(state.read_text())["lines"]) == 100 and tanken_inside(*words, "--state", str(state)).stdout == whole
+    other = tanken_inside("disc", "scan", "--drive", f"sim:{raw}", "--family", "liteon", "--state", str(state))
+    assert other.returncode == 2 and b"the state is of" in other.stderr
+    refused = tanken_inside("disc", "scan", "--drive", f"sim:zero=1:{raw}", "--family", "plextor")
+    assert refused.returncode == 1 and b"not believed" in refused.stderr and refused.stderr.count(b"\n") == 1
+    assert tanken_inside("disc", "scan", "--drive", f"sim:zero=1:{raw}", "--family", "plextor", "--no-proof").returncode == 0
+    assert tanken_inside("disc", "prove", "--drive", f"sim:zero=1:{raw}", "--family", "plextor").returncode == 1
+    two = tanken_inside("disc", "calibrate", "--drive", f"sim:{raw}", "--drive", f"sim:gain=1.7,seed=5:{raw}", "--family", "plextor", "--family", "liteon", "--json")
+    found = json.loads(two.stdout)
+    assert found["low"] < 1.7 < found["high"] and found["intervals"] == 12
+    assert b"wanted gain=NUMBER" in tanken_inside("disc", "prove", "--drive", f"sim:speed=3:{raw}", "--family", "plextor").stderr

@@ -125,3 +125,19 @@ def test_makers_are_those_of_libburn() -> None:
             answer = library.burn_guess_manufacturer(0x1B, code.encode(), b"003", 0)
         first = maker.split()[0]
         assert known.get(first, maker.removeprefix("Hitachi ").split()[0].lower()) in answer.decode().lower().replace("fuji photo", "fujifilm"), (code, maker, answer)
+
+
+def test_identities_of_real_discs() -> None:
+    """What public programs said of discs in drives, from the same bytes."""
+    assert len(VECTORS["atip"]) == 7
+    for text in VECTORS["atip"]:
+        minute, second, frame_, kind, strategy, maker = text.split()
+        reply = bytes((0, 30, 0, 0, 0xD0, 0, 0x40 * (kind == "cd-rw"), 0, int(minute), int(second), int(frame_))) + bytes(20)
+        found = media.identify("cd-r", reply)
+        assert found.kind == kind and found.maker.startswith(maker) and any(value.startswith(strategy) for value in found.details.values()), text
+    for text in VECTORS["lpp"]:
+        first, second, maker = text.split()
+        reply = bytearray(100)
+        reply[21:27], reply[29:35] = first.encode(), second.encode()
+        found = media.identify("dvd-r", bytes(reply))
+        assert found.media == f"{first} {second}" and found.maker == maker
