@@ -53,12 +53,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _protect(options: argparse.Namespace) -> int:
-    from tanken.disc.dvdisaster import create
+    from tanken.disc.dvdisaster import create, layout
 
     if Path(options.output).resolve() == Path(options.image).resolve():
         raise UsageError(f"output {options.output}", wanted="a file that is not read from")
     if options.file and options.method != "RS03":
         raise UsageError(f"--file with {options.method}", wanted="RS03; RS01 always makes a file, RS02 never")
+    if options.method == "RS03" and not options.file and options.capacity not in (None, *layout.MEDIA):
+        raise UsageError(f"--capacity {options.capacity} with RS03", wanted=f"{', '.join(map(str, layout.MEDIA))}: dvdisaster knows no others in an image")
     tell = progress.to(sys.stderr) if sys.stderr.isatty() else progress.silent
     if options.method == "RS01":
         head = create.rs01(options.image, options.output, options.roots or 32, tell)

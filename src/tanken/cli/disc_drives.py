@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,9 @@ def arguments(actions: Any) -> None:
             parser.add_argument("--type", metavar="TYPE", help="whose limits hold")
 
 
+WAYS: dict[str, Callable[[str], Any]] = {"gain": float, "noise": float, "zero": lambda text: bool(int(text)), "seed": int}
+
+
 def _open(name: str, family: str, record: str | None) -> Transport:
     from tanken.disc import inputs, measure
     from tanken.disc.drive import scsi, simulated
@@ -72,7 +76,7 @@ def _ways(text: str) -> tuple[dict[str, Any], str]:
     for word in words.split(","):
         name, _, value = word.partition("=")
         try:
-            ways[name] = {"gain": float, "noise": float, "zero": lambda v: bool(int(v)), "seed": int}[name](value)
+            ways[name] = WAYS[name](value)
         except (KeyError, ValueError):
             raise UsageError(f"{word!r} of a simulated drive", wanted="gain=NUMBER, noise=NUMBER, zero=1 or seed=NUMBER, with commas between") from None
     return ways, path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tanken.disc import geometry, media
+from tanken.disc import geometry, inputs, media
 from tanken.disc.cd import sector
 from tanken.disc.dvd import block, frame
 from tanken.disc.dvdisaster import repair
@@ -18,6 +18,7 @@ from tanken.disc.inputs import Source
 if TYPE_CHECKING:
     from tanken.coding.gf256 import Bytes
 
+PIECE = 1 << 14  # sectors at a time
 DESCRIPTOR = 16  # sector of the primary volume descriptor
 BOOKS = {0: "DVD-ROM", 1: "DVD-RAM", 2: "DVD-R", 3: "DVD-RW", 9: "DVD+RW", 10: "DVD+R", 13: "DVD+RW of two layers", 14: "DVD+R of two layers"}
 
@@ -51,7 +52,7 @@ def _volume(descriptor: Bytes) -> dict[str, object]:
     data = descriptor.tobytes()
     if len(data) < 2048 or data[1:6] != b"CD001":
         return {"volume": "no ISO 9660 descriptor"}
-    text = {name: data[a:b].decode("latin-1").strip(" \0") for name, (a, b) in {"volume": (40, 72), "system": (8, 40), "publisher": (318, 446)}.items()}
+    text = {name: "".join(c if c.isprintable() else "?" for c in data[a:b].decode("latin-1").strip(" \0")) for name, (a, b) in {"volume": (40, 72), "system": (8, 40), "publisher": (318, 446)}.items()}
     found: dict[str, object] = {name: value for name, value in text.items() if value}
     return found | {"volume sectors": int.from_bytes(data[80:84], "little"), "written": _stamp(data[813:829])}
 
@@ -66,7 +67,11 @@ def _stamp(field: bytes) -> str:
 
 def _dvd(source: Source) -> dict[str, object]:
     unit, count = source.form.unit, source.units
-    heads = np.asarray(source.data[: count * unit].reshape(count, unit)[:, :6])
+    heads = np.empty((count, 6), dtype=np.uint8)
+    for start in range(0, count, PIECE):
+        stop = min(start + PIECE, count)
+        heads[start:stop] = source.data[start * unit : stop * unit].reshape(-1, unit)[:, :6]
+        inputs.forget(source.data, stop * unit)
     good = ~frame.id_errors(heads)
     numbers = frame.psns(heads)[good]
     out: dict[str, object] = {"sectors": count, "ecc blocks": count // 16, "sector IDs that fail": int((~good).sum())}
