@@ -52,7 +52,8 @@ def _volume(descriptor: Bytes) -> dict[str, object]:
     data = descriptor.tobytes()
     if len(data) < 2048 or data[1:6] != b"CD001":
         return {"volume": "no ISO 9660 descriptor"}
-    text = {name: "".join(c if c.isprintable() else "?" for c in data[a:b].decode("latin-1").strip(" \0")) for name, (a, b) in {"volume": (40, 72), "system": (8, 40), "publisher": (318, 446)}.items()}
+    places = {"volume": (40, 72), "system": (8, 40), "publisher": (318, 446)}
+    text = {name: "".join(c if c.isprintable() else "?" for c in data[a:b].decode("latin-1").strip(" \0")) for name, (a, b) in places.items()}
     found: dict[str, object] = {name: value for name, value in text.items() if value}
     return found | {"volume sectors": int.from_bytes(data[80:84], "little"), "written": _stamp(data[813:829])}
 
