@@ -82,6 +82,8 @@ FILES: tuple[tuple[Kind, str, Callable[[bytes], bool]], ...] = (
      "begins with 7f 45 4c 46", lambda head: head[:4] == b"\x7fELF"),
     (Kind("kernel", "a Linux kernel image (bzImage)", "elf", ("dis", "run", "show")),
      "has 55 aa at 0x1fe and HdrS at 0x202", _is_kernel),
+    (Kind("snapshot", "the snapshot of a whole machine", "machine", ("run",)),
+     "begins with 'tanken machine'", lambda head: head[:15] == b"tanken machine "),
     (Kind("font", "a font: OpenType, a collection, or a bare CFF table", "font", ("show", "dis", "run", "check")),
      "begins as OpenType (OTTO, ttcf, 00 01 00 00, true) or as CFF (01 00 04 01 to 04, 02 00 05)", _is_font),
     (Kind("pdf", "a PDF document", "font", ("check", "show")), "begins with %PDF-", lambda head: head[:5] == b"%PDF-"),

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tanken.base import progress
-from tanken.base.errors import InputError, UsageError
+from tanken.base.errors import InputError, TankenError, UsageError
 from tanken.base.kinds import Thing
 from tanken.base.progress import Event, Progress
 from tanken.cli.console import telnet_line
@@ -18,27 +19,32 @@ from tanken.cli.console import telnet_line
 if TYPE_CHECKING:
     from tanken.machine.console import Far
     from tanken.machine.pc import Pc
+    from tanken.machine.snapshot import Snapshot
 
 SETTINGS = ("memory", "cpu", "clock", "initrd", "append", "protocol", "console")
+MORE = ("exits", "snapshot", "until")  # that are no settings of the machine's
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of machines; they may stand before or behind KERNEL."""
-    group = parser.add_argument_group("machines", "for KERNEL (a bzImage, or an ELF file with a PVH entry), a .toml file, or nothing: the guest that comes with tanken")
+    group = parser.add_argument_group("machines", "for KERNEL (a bzImage, or an ELF file with a PVH entry), a .toml file, a snapshot, or nothing: the guest that comes with tanken")
     group.add_argument("--initrd", metavar="FILE", help="the initial RAM disk")
     group.add_argument("--append", metavar="TEXT", help="the kernel's command line")
     group.add_argument("--memory", metavar="SIZE", help="256M by default")
     group.add_argument("--cpu", metavar="NAME", help="auto, kvm or own")
     group.add_argument("--clock", metavar="NAME", help="real, or instructions: a run repeats exactly (own processor)")
     group.add_argument("--protocol", metavar="NAME", help="auto, linux (64-bit entry) or pvh")
-    group.add_argument("--console", metavar="WHERE", help="stdio (Ctrl-A x ends the machine, Ctrl-A p presses its power button), tcp:PORT, or telnet:PORT[,users=FILE...]")
+    group.add_argument("--console", metavar="WHERE",  # fmt: skip
+                       help="stdio (Ctrl-A x ends the machine, p presses its power button, s takes a snapshot), tcp:PORT, or telnet:PORT[,users=FILE...]")
+    group.add_argument("--snapshot", metavar="FILE", help="write the whole machine there at --until, and whenever Ctrl-A s is typed; `tanken run FILE` goes on from it")
+    group.add_argument("--until", metavar="SECONDS", type=_seconds, help="end when the machine's clock reads so much")
     group.add_argument("--exits", metavar="FILE", help="write every exit, one object a line")
     group.add_argument("--exit-report", action="store_true", help="at the end, exits by device, register and function, with advice (to standard error)")
 
 
 def is_bootable(thing: Thing) -> bool:
     """Whether `tanken run` is to boot it rather than run it as a program."""
-    if thing.kind.name == "kernel" or thing.name.endswith(".toml"):
+    if thing.kind.name in ("kernel", "snapshot") or thing.name.endswith(".toml"):
         return True
     if thing.kind.name != "elf":
         return False
@@ -53,9 +59,9 @@ def is_bootable(thing: Thing) -> bool:
 
 def asks_for_machine(options: argparse.Namespace, thing: Thing) -> bool:
     """Whether an option was given that only a machine has; behind what is a program it would be the program's, and a program has a console too."""
-    if any(getattr(options, name) is not None for name in (*SETTINGS, "exits") if name != "console") or options.exit_report:
+    if any(getattr(options, name) is not None for name in (*SETTINGS, *MORE) if name != "console") or options.exit_report:
         return True
-    names = {f"--{name}" for name in (*SETTINGS, "exits", "exit-report")}
+    names = {f"--{name}" for name in (*SETTINGS, *MORE, "exit-report")}
     program = thing.kind.name == "elf" or thing.data[:2] == b"#!"
     return not program and (options.console is not None or any(word.partition("=")[0] in names for word in options.words))
 
@@ -71,6 +77,7 @@ def run(options: argparse.Namespace, kernel: str, words: list[str], far: Far | N
     from tanken.machine.pc import Pc
 
     settings: dict[str, Any] = {"kernel": kernel, "where": kernel}
+    resumed = _resumed(kernel, given) if kernel else None
     if kernel.endswith(".toml"):
         try:
             with open(kernel, encoding="utf-8") as file:
@@ -78,6 +85,8 @@ def run(options: argparse.Namespace, kernel: str, words: list[str], far: Far | N
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(getattr(error, "strerror", None) or str(error), where=kernel) from error
     settings |= given
+    if options.snapshot is not None and settings.get("cpu", "auto") == "auto":
+        settings["cpu"] = "own"  # KVM's state cannot be taken whole
     if str(settings.get("console", "")).startswith("telnet:"):
         far = telnet_line(settings.pop("console"))
     elif "console" in settings:
@@ -86,11 +95,71 @@ def run(options: argparse.Namespace, kernel: str, words: list[str], far: Far | N
         from tanken.machine.report import opened
 
         opened(options.exits).close()  # told before anything is made
-    machine = Pc(Description(**settings), far=far, tell=_telling())
+    if resumed is not None:
+        machine = Pc.resumed(resumed, far=far, tell=_telling(), **({"console": settings["console"]} if "console" in settings else {}))
+    else:
+        machine = Pc(Description(**settings), far=far, tell=_telling())
     try:
         return _run(machine, options)
     finally:
         machine.vcpu.close()  # keeps what was compiled for the next run
+
+
+def _seconds(text: str) -> int:
+    """Nanoseconds of a time in seconds."""
+    try:
+        value = float(text)
+        if 0 <= value < 1e9:
+            return int(value * 1_000_000_000)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r}; wanted seconds of the machine's clock, such as 2.5")
+
+
+def _resumed(name: str, given: dict[str, Any]) -> Snapshot | None:
+    """What the file holds, if it is a snapshot."""
+    from tanken.machine.snapshot import MAGIC, load
+
+    try:
+        with open(name, "rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                return None
+    except OSError:
+        return None  # told by whoever boots it
+    if other := sorted(set(given) - {"console"}):
+        raise UsageError(f"--{other[0]} with a snapshot, which has its own", where=name, wanted="--console, --exits, --exit-report, --snapshot or --until")
+    return load(name)
+
+
+def _arrange(machine: Pc, options: argparse.Namespace) -> None:
+    """Have snapshots taken, and the machine ended, when the user said."""
+    from tanken.machine.loop import Ended
+    from tanken.machine.snapshot import take
+
+    def write() -> bool:
+        try:
+            snapshot = take(machine)
+            snapshot.save(options.snapshot)
+        except TankenError as error:
+            print(f"tanken run: {error}", file=sys.stderr, end="\r\n")
+            return False
+        print(f"tanken run: {options.snapshot}: {snapshot!r}", file=sys.stderr, end="\r\n")
+        return True
+
+    def finish() -> None:
+        if options.snapshot is None or write():
+            machine.stop()
+        else:
+            machine.end(Ended("snapshot", "no snapshot was written"))
+
+    def ask(what: Callable[[], object]) -> None:
+        machine.taking = what
+        machine.wake()
+
+    missing = "tanken run: no --snapshot FILE was given\r"
+    machine.console.commands["s"] = (lambda: ask(write)) if options.snapshot is not None else lambda: print(missing, file=sys.stderr)
+    if options.until is not None:
+        machine.clock.timer("until", lambda: ask(finish)).arm(options.until)
 
 
 def _telling() -> Progress:
@@ -115,6 +184,7 @@ def _run(machine: Pc, options: argparse.Namespace) -> int:
     from tanken.machine.crash import describe
     from tanken.machine.report import Recorder
 
+    _arrange(machine, options)
     with Recorder.attached(machine, options.exits, options.exit_report) as recorder:
         ended = machine.run()
     if options.exit_report:

@@ -67,7 +67,7 @@ class OwnVcpu:
         self.assisted: Counter[str] = Counter()  # instructions that touched a device
         self.raw: E.RawExit | None = None
         self._vector: int | None = None
-        self._nmi = False
+        self.nmi = False
         self._kicked = threading.Event()
         self._port: PortAccess | None = None
         self._msr: MsrAccess | None = None
@@ -328,8 +328,8 @@ class OwnVcpu:
         vector, self._vector = self._vector, None
         if vector is not None:
             return self._delivered(lambda: interrupt(self.core, vector))
-        if self._nmi and not self.state.nmi_blocked:
-            self._nmi = False
+        if self.nmi and not self.state.nmi_blocked:
+            self.nmi = False
             return self._delivered(lambda: interrupt(self.core, NMI))
         return None
 
@@ -342,6 +342,12 @@ class OwnVcpu:
         """Complete the last exit's access without running the guest on; one that nobody has answered yet is not begun."""
         if self._held is None and not self._awaits:
             self._held = self._complete()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the last exit is done, and the state is all there is."""
+        begun = self._port is not None or self._msr is not None or self._emulation is not None or self._vector is not None
+        return not begun and self._held is None and not self._awaits
 
     def drain(self) -> Iterator[E.Mmio | E.PortIo]:
         """Writes that waited."""
@@ -379,7 +385,7 @@ class OwnVcpu:
         self._vector = vector
 
     def inject_nmi(self) -> None:
-        self._nmi = True
+        self.nmi = True
 
     def request_window(self, wanted: bool) -> None:
         self.state.window = int(wanted)

@@ -72,9 +72,9 @@ class Loop:
         self._actions: dict[type, Callable[[Any], None]] = {
             E.PortIo: self._port, E.Mmio: self._mmio, E.MsrRead: self._read_msr, E.MsrWrite: self._write_msr, Halt: self._halt,
             E.InterruptWindow: self._nothing, E.Kicked: self._nothing, Budget: self._nothing, E.DebugStop: self._nothing,
-            E.TripleFault: lambda exit: self._end(Ended("triple-fault", "the processor shut down")),
-            E.EmulationFailure: lambda exit: self._end(Ended("failure", self._stuck(exit))),
-            E.EntryFailure: lambda exit: self._end(Ended("failure", f"the processor refuses its state, reason {exit.reason:#x}")),
+            E.TripleFault: lambda exit: self.end(Ended("triple-fault", "the processor shut down")),
+            E.EmulationFailure: lambda exit: self.end(Ended("failure", self._stuck(exit))),
+            E.EntryFailure: lambda exit: self.end(Ended("failure", f"the processor refuses its state, reason {exit.reason:#x}")),
         }  # fmt: skip
 
     @staticmethod
@@ -100,14 +100,17 @@ class Loop:
         self.wake()
 
     _pressed = False
+    halted = False  # the processor waits for an interrupt
+    taking: Callable[[], object] | None = None  # what takes a snapshot as soon as the processor is at rest
 
     def _power_off(self) -> None:
-        self._end(Ended("power-off"))
+        self.end(Ended("power-off"))
 
     def _reset(self) -> None:
-        self._end(Ended("reset", "the guest reset the machine"))
+        self.end(Ended("reset", "the guest reset the machine"))
 
-    def _end(self, ended: Ended) -> None:
+    def end(self, ended: Ended) -> None:
+        """Let the run end by this, unless it ends already."""
         if self.ended is None:
             self.ended = ended
 
@@ -125,6 +128,8 @@ class Loop:
 
     def step(self) -> None:
         """Enter the guest once and do what it asks."""
+        if self.halted:
+            return self._wait()  # a machine that was put back so
         exit = self.vcpu.run(self._enter())
         self._left()
         self.exits += 1
@@ -175,7 +180,10 @@ class Loop:
             self._pressed = False
             self.pm.press_power_button()  # type: ignore[attr-defined]  # the PC's
         if self._ending is not None:
-            self._end(self._ending)
+            self.end(self._ending)
+        if self.taking is not None and getattr(self.vcpu, "at_rest", True):
+            take, self.taking = self.taking, None
+            take()
 
     def handle(self, exit: E.FinalExit) -> None:
         """Do what the exit asks for, unless a hook did."""
@@ -223,14 +231,19 @@ class Loop:
     def _halt(self, exit: Halt) -> None:
         """Wait for an interrupt, without spinning."""
         if not self.vcpu.can_inject():
-            return self._end(Ended("halted", "HLT with interrupts off"))
+            return self.end(Ended("halted", "HLT with interrupts off"))
+        self.halted = True
+        self._wait()
+
+    def _wait(self) -> None:
         while not self.interrupts.pending() and self.ended is None:
             self._event.clear()
             self._look_around()
             if self.interrupts.pending() or self.ended is not None:
-                return
+                break
             deadline = self.clock.next_deadline
             if self.clock.mode == "instructions" and deadline is not None and not self.console.has_input:
                 self.clock.skip(deadline)
             else:
                 self._event.wait(None if deadline is None else max(deadline - self.clock.now(), 0) / SECOND)
+        self.halted = self.ended is not None

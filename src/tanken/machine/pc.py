@@ -40,6 +40,7 @@ from tanken.machine.console import Far, console
 from tanken.machine.description import Description
 from tanken.machine.guest.build import kernel as embedded
 from tanken.machine.loop import Ended, Loop
+from tanken.machine.snapshot import Snapshot, put, take
 
 LOW_MOST, HIGH = 0xC000_0000, 1 << 32
 SERIAL = ((0x3F8, 4), (0x2F8, 3))
@@ -60,7 +61,7 @@ class Pc(Loop):
 
     def __init__(
         self, description: Description | None = None, *, far: Far | None = None, vcpu: Callable[[Pc], Vcpu] | None = None, tell: Progress = silent,
-        **settings: Any,
+        resumed: Snapshot | None = None, **settings: Any,
     ) -> None:  # fmt: skip
         self.description = description or Description(**settings)
         self._tell = tell
@@ -71,11 +72,44 @@ class Pc(Loop):
         self.devices: dict[str, Device] = {}
         self._add_memory()
         self._add_devices()
-        self.payload = self._payload()
-        self.entry = self._load()
+        self.payload = self._payload(resumed is not None)
+        self.entry = self._load() if resumed is None else SystemState()
         self.vcpu = vcpu(self) if vcpu is not None else self._make_vcpu()
         self.vcpu.set_state(self.entry)
         self.prepare()
+        if resumed is not None:
+            put(self, resumed)
+
+    # -- snapshots
+
+    @classmethod
+    def resumed(cls, snapshot: Snapshot, **more: Any) -> Pc:
+        """A machine that goes on where the snapshot was taken; `more` as for a new one, and `console` instead of that of its description."""
+        try:
+            settings = {**snapshot.about["description"], "cpu": "own"}
+            settings |= {name: more.pop(name) for name in ("console",) if name in more}
+            description = Description(**settings)
+        except (KeyError, TypeError) as error:
+            raise InputError(f"a snapshot that is none: {error}", wanted="one that this version took") from error
+        return cls(description, resumed=snapshot, **more)
+
+    def snapshot(self) -> Snapshot:
+        """The whole machine as a value; it runs on until its processor is at rest, if need be."""
+        taken: list[Snapshot] = []
+        self.taking = lambda: taken.append(take(self))
+        if getattr(self.vcpu, "at_rest", True):
+            self.taking()
+            self.taking = None
+        while not taken and self.ended is None:
+            self.wake()
+            self.step()
+        if not taken:
+            raise UsageError("a snapshot of a machine that has ended", wanted="one that runs")
+        return taken[0]
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on where the snapshot was taken, of this machine or one with the same hardware."""
+        put(self, snapshot)
 
     # -- the board
 
@@ -94,22 +128,22 @@ class Pc(Loop):
         self.ioapic = IoApic(self._message)
         self.lapic.broadcast_eoi = self.ioapic.end
         self.interrupts = Interrupts(self.pic, self.lapic)
-        self._isa = [self._isa_line(number) for number in range(16)]
-        self.pm = AcpiPm(self.clock, self._isa[SCI], self._power_off, self._reset)
+        self.isa_lines = [self._isa_line(number) for number in range(16)]
+        self.pm = AcpiPm(self.clock, self.isa_lines[SCI], self._power_off, self._reset)
         base = int(time.time()) if wanted.clock == "real" else FIXED_TIME
         self.pvclock = self.devices["pvclock"] = PvClock(self.clock, self.memory, base)
         self._place("pic", self.pic, (0x20, 2, 0), (0xA0, 2, 2), (0x4D0, 2, 4))
         self._place("acpi_pm", self.pm, (PM, 18, 0))
         if wanted.pit:
-            self._place("pit", Pit(self.clock, self._isa[0]), (0x40, 4, 0), (0x61, 1, 4))
+            self._place("pit", Pit(self.clock, self.isa_lines[0]), (0x40, 4, 0), (0x61, 1, 4))
         if wanted.rtc:
-            self._place("rtc", Rtc(self.clock, self._isa[8], base), (0x70, 2, 0))
+            self._place("rtc", Rtc(self.clock, self.isa_lines[8], base), (0x70, 2, 0))
         if wanted.i8042:
-            self._place("i8042", I8042(self._isa[1], self._isa[12], self._reset), (0x60, 1, 0), (0x64, 1, 1))
+            self._place("i8042", I8042(self.isa_lines[1], self.isa_lines[12], self._reset), (0x60, 1, 0), (0x64, 1, 1))
         self.uarts = []
         for number in range(wanted.serial):
             port, interrupt = SERIAL[number]
-            uart = Uart(self._isa[interrupt], self.console if number == 0 else None)
+            uart = Uart(self.isa_lines[interrupt], self.console if number == 0 else None)
             self.uarts.append(uart)
             self._place(f"uart{number + 1}", uart, (port, 8, 0))
         self.devices["ioapic"], self.devices["lapic"] = self.ioapic, self.lapic
@@ -159,8 +193,10 @@ class Pc(Loop):
 
     # -- what is booted
 
-    def _payload(self) -> Payload:
+    def _payload(self, is_resumed: bool) -> Payload:
         wanted = self.description
+        if is_resumed:  # the kernel's file is for the names of its functions alone
+            return Payload(read_file(wanted.kernel) if Path(wanted.kernel).is_file() else b"" if wanted.kernel else embedded(), wanted.kernel or EMBEDDED)
         data, name = (read_file(wanted.kernel), wanted.kernel) if wanted.kernel else (embedded(), EMBEDDED)
         payload = Payload(data, name, append=wanted.append)
         if wanted.initrd:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.parts.machine.test_snapshot import until, whole
 
 from tanken.base.errors import TankenError
 from tanken.cli import debian
 from tanken.machine.console import Memory
 from tanken.machine.initrd import SHELL, busybox
 from tanken.machine.pc import Pc
+from tanken.machine.snapshot import load
 
 boots = pytest.mark.skipif("TANKEN_BOOT" not in os.environ, reason="a boot takes minutes: TANKEN_BOOT=1 runs it")
 PROMPT = b"/ # \x1b[6n"
@@ -64,6 +66,19 @@ def test_the_recommended_parameters_leave_few_exits(clock: str, tmp_path: Path) 
     settings = image_and_initrd(tmp_path, "poweroff -f") | {"append": debian.FEWEST}
     machine = Pc(far=Memory(), protocol="pvh", rtc=False, i8042=False, clock=clock, **settings)
     assert machine.run().reason == "power-off" and machine.exits <= 2500, machine.exits
+
+
+@boots
+def test_a_resumed_boot_is_the_uninterrupted_one(tmp_path: Path) -> None:
+    settings = image_and_initrd(tmp_path, "poweroff -f") | {"append": debian.APPEND + " nokaslr", "clock": "instructions", "protocol": "pvh"}
+    machine = Pc(far=Memory(), **settings)
+    assert machine.run().reason == "power-off"
+    wanted = whole(machine)
+    machine.vcpu.close()
+    del machine
+    until(Pc(far=Memory(), **settings), 220_000_000).save(tmp_path / "snapshot")
+    resumed = Pc.resumed(load(tmp_path / "snapshot"), far=Memory())
+    assert resumed.run().reason == "power-off" and whole(resumed) == wanted
 
 
 @boots
