@@ -18,17 +18,22 @@ NORESERVE = 0x4000  # MAP_NORESERVE of Linux, which the module mmap does not nam
 
 
 class Region:
-    """Bytes at guest-physical [base, base + size): RAM, or ROM where the guest's writes go to the bus."""
+    """Bytes at guest-physical [base, base + size): RAM, or ROM where the guest's writes go to the bus.
 
-    def __init__(self, name: str, base: int, size: int, writable: bool = True) -> None:
+    `within` is a mapping of the host's and where in it the region lies; else it has one of its own.
+    """
+
+    def __init__(self, name: str, base: int, size: int, writable: bool = True, within: tuple[mmap.mmap, int] | None = None) -> None:
         if base % PAGE or size % PAGE or size <= 0:
             raise UsageError(f"{name} of {size:#x} bytes at {base:#x}", wanted=f"whole pages of {PAGE}")
         self.name, self.base, self.size, self.writable = name, base, size, writable
-        try:
-            self.bytes = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NORESERVE)
-        except (OSError, OverflowError, ValueError) as error:
-            raise UsageError(f"{size:#x} bytes of {name}: {error}", wanted="memory that this host has") from error
+        self._mapping, self._at = within or (_mapping(name, size), 0)
+        self.bytes = memoryview(self._mapping)[self._at : self._at + size]
         self.end = base + size
+
+    def clear(self) -> None:
+        """All zero again, as at the beginning; the host has its pages back."""
+        self._mapping.madvise(mmap.MADV_DONTNEED, self._at, self.size)  # private and anonymous
 
     @property
     def host_address(self) -> int:
@@ -37,6 +42,20 @@ class Region:
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.base:#x}-{self.end - 1:#x}>"
+
+
+def _mapping(name: str, size: int) -> mmap.mmap:
+    try:
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NORESERVE)
+    except (OSError, OverflowError, ValueError) as error:
+        raise UsageError(f"{size:#x} bytes of {name}: {error}", wanted="memory that this host has") from error
+
+
+def side_by_side(wanted: list[tuple[str, int, int]]) -> list[Region]:
+    """Regions of RAM (name, base, size), ascending, that lie in the host as in the guest: one distance leads to all of them, and to nothing in between."""
+    start, (_, last, size) = wanted[0][1], wanted[-1]
+    whole = _mapping("RAM", last + size - start)
+    return [Region(name, base, size, within=(whole, base - start)) for name, base, size in wanted]
 
 
 class Memory:

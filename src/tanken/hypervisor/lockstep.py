@@ -38,7 +38,7 @@ def twin_of(memory: Memory) -> Memory:
     for region in memory.regions:
         other = twin.add(Region(region.name, region.base, region.size, region.writable))
         for at in range(0, region.size, CHUNK):
-            piece = region.bytes[at : at + CHUNK]
+            piece = bytes(region.bytes[at : at + CHUNK])
             if piece.count(0) != len(piece):
                 other.bytes[at : at + len(piece)] = piece
     memory.on_write.append(lambda address, length: twin.write(address, memory.read(address, length)))
@@ -289,7 +289,7 @@ def memory_difference(mine: Memory, theirs: Memory) -> tuple[str, str, str] | No
     """The first byte that differs, with 8 bytes of both."""
     for region, other in zip(mine.regions, theirs.regions, strict=True):
         for at in range(0, region.size, CHUNK):
-            a, b = region.bytes[at : at + CHUNK], other.bytes[at : at + CHUNK]
+            a, b = bytes(region.bytes[at : at + CHUNK]), bytes(other.bytes[at : at + CHUNK])
             if a != b:
                 n = next(n for n in range(len(a)) if a[n] != b[n])
                 return f"[{region.base + at + n:#x}]", a[n : n + 8].hex(" "), b[n : n + 8].hex(" ")

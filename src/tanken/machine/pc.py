@@ -30,7 +30,7 @@ from tanken.board.devices.pvclock import PvClock
 from tanken.board.devices.rtc import Rtc
 from tanken.board.devices.uart import Uart
 from tanken.board.interrupts import Interrupts, Line
-from tanken.board.memory import Memory, Region
+from tanken.board.memory import Memory, side_by_side
 from tanken.hypervisor.vcpu import Vcpu
 from tanken.isa.x86.system.state import SystemState
 from tanken.machine.acpi.tables import Hardware, build
@@ -115,9 +115,9 @@ class Pc(Loop):
 
     def _add_memory(self) -> None:
         size = self.description.memory
-        self.memory.add(Region("ram", 0, min(size, LOW_MOST)))
-        if size > LOW_MOST:
-            self.memory.add(Region("high ram", HIGH, size - LOW_MOST))
+        wanted = [("ram", 0, min(size, LOW_MOST)), *([("high ram", HIGH, size - LOW_MOST)] if size > LOW_MOST else [])]
+        for region in side_by_side(wanted):
+            self.memory.add(region)
 
     def _add_devices(self) -> None:
         wanted = self.description

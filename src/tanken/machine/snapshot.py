@@ -7,7 +7,6 @@ that are not zero, each packed by zlib (RFC 1950), in ascending order; and a chu
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import struct
 import tempfile
@@ -144,7 +143,7 @@ def _packed(region: Region) -> Iterator[tuple[int, int, bytes]]:
     """Runs of pages that are not zero."""
     zeros = bytes(BULK)
     for start in range(0, region.size, BULK):
-        bulk = region.bytes[start : start + BULK]
+        bulk = bytes(region.bytes[start : start + BULK])
         if bulk == zeros[: len(bulk)]:
             continue
         first = -1
@@ -188,7 +187,7 @@ def put(machine: Pc, snapshot: Snapshot) -> None:
 def _put_memory(machine: Pc, snapshot: Snapshot) -> None:
     memory = machine.memory
     for each in memory.regions:
-        each.bytes.madvise(mmap.MADV_DONTNEED)  # private and anonymous: zero from now on
+        each.clear()
     for address, pages, packed in snapshot.chunks:
         if not memory.holds(address, pages * PAGE):
             raise InputError(f"a chunk of {pages} pages at {address:#x}", wanted="addresses where the machine has memory")

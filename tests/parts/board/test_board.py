@@ -8,7 +8,7 @@ from tanken.board.bus import Bus
 from tanken.board.clock import SECOND, Clock
 from tanken.board.device import Device
 from tanken.board.interrupts import Interrupts, Line
-from tanken.board.memory import Memory, Region
+from tanken.board.memory import Memory, Region, side_by_side
 
 
 class Recorder(Device):
@@ -116,3 +116,16 @@ def test_a_line_tells_changes_only() -> None:
     line.set(True)
     line.pulse()
     assert seen == [True, False, True]
+
+
+def test_regions_side_by_side_lie_in_the_host_as_in_the_guest() -> None:
+    low, high = side_by_side([("low", 0, 0x3000), ("high", 0x1_0000_0000, 0x2000)])
+    assert high.host_address - low.host_address == 0x1_0000_0000 and (low.end, high.end) == (0x3000, 0x1_0000_2000)
+    memory = Memory()
+    for region in (low, high):
+        memory.add(region)
+    memory.write(0x2FF0, b"x" * 16)
+    memory.write(0x1_0000_0000, b"y" * 0x2000)
+    assert memory.read(0x2FFF, 1) == b"x" and not memory.holds(0x3000, 1) and memory.size == 0x5000
+    high.clear()
+    assert memory.read(0x1_0000_1FFF, 1) == b"\0" and memory.read(0x2FFF, 1) == b"x"

@@ -69,6 +69,15 @@ def test_the_recommended_parameters_leave_few_exits(clock: str, tmp_path: Path) 
 
 
 @boots
+@pytest.mark.parametrize(("size", "least"), [("72M", 20), ("4G", 3800), ("6G", 5800)])
+def test_debian_has_the_memory_that_it_was_given(size: str, least: int, tmp_path: Path) -> None:
+    far = Shell("free -m", "poweroff -f")
+    ended = Pc(far=far, memory=size, **image_and_initrd(tmp_path)).run()
+    found = re.search(r"Mem: +(\d+)", far.output.decode(errors="replace"))
+    assert ended.reason == "power-off" and found is not None and least < int(found[1])
+
+
+@boots
 def test_a_resumed_boot_is_the_uninterrupted_one(tmp_path: Path) -> None:
     settings = image_and_initrd(tmp_path, "poweroff -f") | {"append": debian.APPEND + " nokaslr", "clock": "instructions", "protocol": "pvh"}
     machine = Pc(far=Memory(), **settings)

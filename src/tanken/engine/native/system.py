@@ -160,7 +160,8 @@ class SystemNative:
         tab[N.CROSS], tab[N.CROSSED_AT], tab[N.TABLE_HOST], tab[N.CONTEXTS] = places["cross"], places["crossed"], self._tab_at, self._contexts_at
         regions = [region for region in self.memory.physical.regions if region.host]
         first = next((region for region in regions if region.base == 0), None)
-        tab[N.RAM_LIMIT], tab[N.SLOT_COUNT] = first.end if first else 0, len(regions)
+        beside = [region.end for region in regions if first and region.host - region.base == first.host]  # tables are read by their distance from the first
+        tab[N.RAM_LIMIT], tab[N.SLOT_COUNT] = max(beside, default=0), len(regions)
         for number, region in enumerate(regions):
             place = N.SLOTS + number * N.SLOT_FIELDS
             tab[place], tab[place + 1], tab[place + 2], tab[place + 3] = region.base >> SHIFT, region.end >> SHIFT, region.host, int(region.writable)
