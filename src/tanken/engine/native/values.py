@@ -39,6 +39,16 @@ def lane_of(node: Node, width: int) -> tuple[Node, int] | None:
     return (inner, 0) if inner is not node and node.width >= 128 and _whole(inner) == node.width else None
 
 
+def _low_half(node: Node) -> tuple[Node, int]:
+    """(value, from which bit) that `node` is 32 bits of; -1 where it is more than that."""
+    bound = node.bound
+    while node.op == "trunc":
+        node = node.args[0]
+    if node.op == "lshr" and node.args[1].constant is not None:
+        return node.args[0], node.args[1].constant if bound <= 32 else -1
+    return node, 0 if bound <= 32 else -1
+
+
 def _half(node: Node) -> tuple[Node, int] | None:
     """(256 bits, which half) where `node` is one."""
     if node.op == "trunc" and node.result == 128 and node.width == 256:
@@ -256,10 +266,30 @@ class Writer:
             return self.value(f"shufflevector <2 x i64> {low}, <2 x i64> {high}, <4 x i32> <i32 0, i32 1, i32 2, i32 3>")
         if lane not in LANES or node.width % lane or len(parts) < 2 or any(offset % lane or part.bound > lane for offset, part in parts.items()):
             return None
+        product = self._products(node, [part for _, part in sorted(parts.items())]) if lane == 64 and len(parts) * 64 == node.width else None
+        if product is not None:
+            return product
         kind, result = f"<{node.width // lane} x i{lane}>", "zeroinitializer"
         for offset, part in sorted(parts.items()):
             result = self.value(f"insertelement {kind} {result}, i{lane} {self.use(part, lane)}, i32 {offset // lane}")
         return self._whole_of(result, kind, node.width)
+
+    def _products(self, node: Node, parts: list[Node]) -> str | None:
+        """The products of all even halves of two vectors, which LLVM would not find in those of single numbers."""
+        if any(part.op != "mul" or part.width != 64 for part in parts):
+            return None
+        vectors = []
+        for operand in (0, 1):
+            halves = [_low_half(part.args[operand]) for part in parts]
+            if any(half != (halves[0][0], 64 * n) for n, half in enumerate(halves)):
+                return None
+            vectors.append(halves[0][0])
+        if any(_whole(vector) != node.width for vector in vectors):
+            return None
+        kind = f"<{node.width // 64} x i64>"
+        low = f"<{', '.join(['i64 4294967295'] * (node.width // 64))}>"
+        a, b = (self.value(f"and {kind} {self.wide(vector, node.width)}, {low}") for vector in vectors)
+        return self.value(f"mul {kind} {a}, {b}")
 
     def _whole_of(self, lanes: str, kind: str, bits: int) -> str:
         """A vector of lanes as `wide` has it; 64 bits as an integer."""

@@ -17,10 +17,12 @@ from tanken.isa.x86.native.lower import LETTER, MASKED, Body, Lowering, Node
 WORD = 0
 OPERATIONS = ("sub", "add", "logic")
 KINDS = {(operation, width): 1 + 4 * n + m for n, operation in enumerate(OPERATIONS) for m, width in enumerate(LETTER)}
+RESULTS = {(operation, width): len(KINDS) + 1 + 4 * n + m for n, operation in enumerate(("sub", "add")) for m, width in enumerate(LETTER)}  # of recipes
 VARIABLE_FIELDS = frozenset(("regs", "xmm", "upper"))
 FLAGS = "flags"  # the key of all status flags
 Values = dict[Place, Node]
-Recipe = tuple[int, int, int, int, int]  # kind, and for each operand whether it is constant, and that or where it stands
+# Kind, and for each operand whether it is constant, and that or where it stands; of RESULTS the first is not the operand but the result.
+Recipe = tuple[int, int, int, int, int]
 
 
 def in_variable(place: Place) -> bool:
@@ -182,12 +184,11 @@ class RegionLowering(Lowering):
         if found is None:
             return None
         operation, width, a, b = found
-        sources = [self._source(values, node, width) for node in ((a,) if operation == "logic" else (a, b))]
-        if None in sources:
-            return None
-        first, second = sources[0], sources[-1]
-        assert first is not None and second is not None
-        return KINDS[operation, width], *first, *second
+        kinds, first = KINDS, self._source(values, a, width)
+        second = first if operation == "logic" else self._source(values, b, width)
+        if first is None and operation != "logic":  # the result stands in its place
+            kinds, first = RESULTS, self._source(values, self.graph.compute(operation, width, width, (a, b)), width)
+        return None if first is None or second is None else (kinds[operation, width], *first, *second)
 
     def _keeps(self, values: Values, recipe: Recipe) -> bool:
         """Whether the registers of a recipe are as they were when the block began."""
@@ -263,8 +264,10 @@ def word(kind: int, a: int, b: int) -> int:
     """The same, of numbers."""
     if kind == WORD:
         return a & 0xFFFF
-    operation, width = next(key for key, number in KINDS.items() if number == kind)
+    operation, width = next(key for key, number in (*KINDS.items(), *RESULTS.items()) if number == kind)
     mask, top = (1 << width) - 1, width - 1
+    if kind in RESULTS.values():
+        a += b if operation == "sub" else -b
     a, b = a & mask, b & mask
     if operation == "logic":
         result, carry, overflow, half = a, 0, 0, 0
