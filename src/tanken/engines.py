@@ -5,7 +5,8 @@ See `engine.native`; whoever runs guest code on this host asks here.
 
 from __future__ import annotations
 
-import platform
+import os
+import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def possible() -> bool:
     """Whether this host can run native code, and may (TANKEN_NATIVE)."""
-    return gate.available() and platform.machine() == "x86_64" and platform.system() == "Linux"
+    return gate.available() and sys.platform == "linux" and os.uname().machine == "x86_64"
 
 
 @cache
@@ -29,6 +30,6 @@ def parts() -> tuple[X86, Store]:
     from tanken.isa.x86.native.target import X86
 
     if not possible():
-        raise UnsupportedError(f"the native engine on {platform.machine()} {platform.system()}", wanted="Linux on x86_64, with Numba and TANKEN_NATIVE on")
+        raise UnsupportedError(f"the native engine on {sys.platform}", wanted="Linux on x86_64, with Numba and TANKEN_NATIVE on")
     target = X86()
     return target, Store(target)

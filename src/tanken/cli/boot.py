@@ -14,7 +14,6 @@ from tanken.base import progress
 from tanken.base.errors import InputError, TankenError, UsageError
 from tanken.base.kinds import Thing
 from tanken.base.progress import Event, Progress
-from tanken.cli.console import telnet_line
 
 if TYPE_CHECKING:
     from tanken.machine.console import Far
@@ -49,7 +48,7 @@ def is_bootable(thing: Thing) -> bool:
     if thing.kind.name != "elf":
         return False
     from tanken import elf
-    from tanken.machine.boot.pvh import entry
+    from tanken.machine.boot.note import entry
 
     try:
         return entry(elf.read(thing.data, thing.name)) is not None
@@ -88,6 +87,8 @@ def run(options: argparse.Namespace, kernel: str, words: list[str], far: Far | N
     if options.snapshot is not None and settings.get("cpu", "auto") == "auto":
         settings["cpu"] = "own"  # KVM's state cannot be taken whole
     if str(settings.get("console", "")).startswith("telnet:"):
+        from tanken.cli.console import telnet_line
+
         far = telnet_line(settings.pop("console"))
     elif "console" in settings:
         far = None

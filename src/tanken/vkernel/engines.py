@@ -12,7 +12,6 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from tanken.engine.generated import Generated
 from tanken.engine.memory import AddressSpace
 from tanken.engine.reference import Interpreter
 from tanken.engines import parts, possible
@@ -60,6 +59,8 @@ def factory(name: str) -> EngineFactory:
         return lambda state, memory: (factory("python") if type(memory) is AddressSpace else native)(state, memory)
     if name == "reference":
         return lambda state, memory: Interpreter(state, memory, Processor())
+    from tanken.engine.generated import Generated
+
     return lambda state, memory: Generated(state, memory, Processor(), (CF, PF, AF, ZF, SF, OF))
 
 

@@ -14,7 +14,6 @@ import struct
 import tempfile
 from array import array
 from contextlib import suppress
-from functools import cache as cache_calls
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +41,7 @@ class Store:
     def __init__(self, target: Any) -> None:
         self.target, self.N = target, target.tables
         self.folder = _folder()
-        self.tag, self.stencil_tag = (self.kind + tag for tag in _hash(target.sources))
+        self.tag, self.stencil_tag = (self.kind + tag for tag in _tags(self.folder, target.sources))
         self.translator_tag = self.kind + _translator_hash(target, self.signatures)
         self._decoder = target.decoder_tables()
         self.decoder_at = self._decoder.buffer_info()[0]
@@ -202,24 +201,35 @@ def _write(path: Path, data: bytes) -> None:
     os.replace(name, path)
 
 
-def _hash(package: str) -> tuple[str, str]:
-    """Of all sources and of the libraries that make native code of them; of those alone that stencils are made from."""
+def _tags(folder: Path, package: str) -> tuple[str, str]:
+    """Hashes of all sources and of the libraries that make native code of them; of those alone that stencils are made from.
+
+    Read again only where a file has another size or time than when that was done: all of them take as long as a small program.
+    """
+    sources, stencils = _sources(package)
+    stamps = [(str(path), found.st_size, found.st_mtime_ns) for path in sources for found in (path.stat(),)]
+    path = folder / f"tags-{hashlib.sha256(repr((native.library_version('llvmlite'), stamps)).encode()).hexdigest()[:16]}"
+    with suppress(OSError, ValueError):
+        first, second = path.read_text().split()
+        return first, second
+    tags = _hash_files(sources), _hash_files(stencils)
+    with suppress(OSError):
+        _write(path, " ".join(tags).encode())
+    return tags
+
+
+def _sources(package: str) -> tuple[list[Path], list[Path]]:
     root = Path(tanken.__file__).parent
     folder = root.parent / package.replace(".", "/")
     paths = sorted([*folder.rglob("*.py"), *folder.rglob("*.map")])
     for part in ENGINE:
         paths += sorted((root / part).rglob("*.py")) if (root / part).is_dir() else [root / part]
     users = root / ENGINE[0]
-    return _hash_files(paths), _hash_files([path for path in paths if path.parent != users or path.name not in USERS])
+    return paths, [path for path in paths if path.parent != users or path.name not in USERS]
 
 
 def _hash_files(paths: list[Path], more: str = "") -> str:
     digest = hashlib.sha256((native.library_version("llvmlite") + more).encode())
     for path in paths:
-        digest.update(_content(path))
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
-
-
-@cache_calls
-def _content(path: Path) -> bytes:
-    return path.read_bytes()

@@ -6,6 +6,8 @@ FIPS 197 (AES); Intel SDM volume 2, AESENC to AESKEYGENASSIST, PCLMULQDQ, GF2P8A
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import xor
 
 POLYNOMIAL = 0x11B  # x8 + x4 + x3 + x + 1
 
@@ -28,11 +30,26 @@ def multiply(a: int, b: int) -> int:
     return result
 
 
+def _multiples() -> dict[int, bytes]:
+    """The bytes times each of some factors: sums of their doubles."""
+    double = [a << 1 ^ (POLYNOMIAL if a & 128 else 0) for a in range(256)]
+    quadruple = [double[a] for a in double]
+    powers = {1: list(range(256)), 2: double, 4: quadruple, 8: [double[a] for a in quadruple]}
+    found = {}
+    for factor in (1, 2, 3, 9, 11, 13, 14):
+        parts = [table for power, table in powers.items() if factor & power]
+        found[factor] = bytes(reduce(xor, (table[a] for table in parts)) for a in range(256))
+    return found
+
+
+TIMES = _multiples()
+
+
 def _inverses() -> list[int]:
     """In GF(2^8), that of 0 being 0: 3 is a generator, and its power n is the inverse of its power 255 - n (FIPS 197, 4.2)."""
     powers, found = [1], [0] * 256
     while len(powers) < 255:
-        powers.append(multiply(powers[-1], 3))
+        powers.append(TIMES[3][powers[-1]])
     for n, power in enumerate(powers):
         found[power] = powers[-n % 255]
     return found
@@ -46,7 +63,6 @@ def affine(a: int, matrix: int, constant: int) -> int:
 INVERSES = _inverses()
 SBOX = bytes(affine(inverted, 0xF1E3C78F1F3E7CF8, 0x63) for inverted in INVERSES)
 SBOX_INVERSE = bytes(SBOX.index(a) for a in range(256))
-TIMES = {factor: bytes(multiply(a, factor) for a in range(256)) for factor in (1, 2, 3, 9, 11, 13, 14)}
 FORWARD, BACKWARD = (2, 3, 1, 1), (14, 11, 13, 9)
 SHIFT = [(n + 4 * (n % 4)) % 16 for n in range(16)]  # the byte that comes to place n: row n % 4 turns by as many columns
 SHIFT_INVERSE = [(n - 4 * (n % 4)) % 16 for n in range(16)]

@@ -11,22 +11,22 @@ import json
 from array import array
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import overload
 
+import tanken
 from tanken.base.cache import stored
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86.tables import Form, Tables, build, mnemonics, plain, understand
 from tanken.notation.map import SETTINGS, MapRow, parse_map, parse_row
 
 MAP = "opcodes.map"
-SOURCES = (("tanken.isa.x86", "tables.py"), ("tanken.isa.x86", "layout.py"), ("tanken.isa.x86", "names.py"), ("tanken.isa.x86", "notation.py"),
-           ("tanken.notation", "map.py"), ("tanken.isa.x86", MAP))  # fmt: skip
+SOURCES = ("isa/x86/tables.py", "isa/x86/layout.py", "isa/x86/names.py", "isa/x86/notation.py", "notation/map.py", f"isa/x86/{MAP}")
 
 
 @cache
 def _text() -> str:
-    return (files("tanken.isa.x86") / MAP).read_text(encoding="utf-8")
+    return (Path(__file__).parent / MAP).read_text(encoding="utf-8")
 
 
 @cache
@@ -86,8 +86,8 @@ def _places() -> bytes:
 def _digest() -> str:
     """Of all that tables are made from."""
     digest = hashlib.blake2b(digest_size=12)
-    for package, name in SOURCES:
-        digest.update((files(package) / name).read_bytes())
+    for name in SOURCES:
+        digest.update((Path(tanken.__file__).parent / name).read_bytes())
     return digest.hexdigest()
 
 

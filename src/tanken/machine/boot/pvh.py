@@ -1,6 +1,6 @@
 """PVH: an ELF file with Xen's note of a 32-bit entry, which skips a kernel's own decompressor.
 
-Xen docs/misc/pvh.pandoc and xen/include/public/arch-x86/hvm/start_info.h; the note is XEN_ELFNOTE_PHYS32_ENTRY (18).
+Xen docs/misc/pvh.pandoc and xen/include/public/arch-x86/hvm/start_info.h; `note` finds the entry.
 """
 
 from __future__ import annotations
@@ -9,24 +9,15 @@ from tanken import elf
 from tanken.base.errors import InputError, UsageError
 from tanken.board.memory import Memory
 from tanken.elf.names import PT_LOAD
-from tanken.elf.reader import Elf
 from tanken.isa.x86.state import RBX
 from tanken.isa.x86.system.state import SystemState
 from tanken.machine.boot import place
+from tanken.machine.boot.note import entry
 from tanken.machine.boot.place import LAYOUTS, PARAMETERS, Payload
 
 MAGIC, VERSION = 0x336E_C578, 1
-PHYS32_ENTRY = 18
 LONGEST = 2047
 MODULES, MAP = PARAMETERS + 0x100, PARAMETERS + 0x200
-
-
-def entry(image: Elf) -> int | None:
-    """The physical address of the 32-bit entry, None where the file has no such note."""
-    for note in image.notes:
-        if note.owner == "Xen" and note.type == PHYS32_ENTRY:
-            return int.from_bytes(note.description, "little")
-    return None
 
 
 def load(memory: Memory, payload: Payload) -> SystemState:

@@ -6,7 +6,6 @@ Intel SDM volume 1, chapter 8 (formats, rounding, exceptions), and volume 2. Eac
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal, localcontext
 
 from tanken.isa.x86 import ieee754 as F
 
@@ -98,6 +97,8 @@ def _scale(a: int, b: int, word: int) -> F.Result:
 
 def _constant(name: str, word: int) -> tuple[int]:
     """FLDPI and its like, rounded as the control word says."""
+    from decimal import Decimal, localcontext  # 6 ms that few programs need
+
     with localcontext() as context:
         context.prec = 60
         two, ten = Decimal(2), Decimal(10)
