@@ -383,11 +383,20 @@ class Native:
         if saved:
             return None
         if reason != N.OUT_OF_BUDGET:
-            return self._interpreted(1)
+            return (self._left_at_once() if reason == N.PYTHON else None) or self._interpreted(1)
         if left > SLICE:
             self.hot.sample(self.tab[N.FOUND])
             return None
         return self._rest(rest)
+
+    def _left_at_once(self) -> Exit | None:
+        """What the next instruction does where it is one that only leaves: a system call need not be interpreted."""
+        self.target.pull(self.state, self.block)
+        exit: Exit | None = self.target.leaves(self.state, self.memory.peek(self.state.rip, 2))
+        if exit is not None:
+            self.executed += 1
+            self.interpreted += 1
+        return exit
 
     def _region(self, left: int, rest: int, host: int | None = None) -> Exit | None:
         """A region stopped: where its state is exact."""

@@ -10,6 +10,7 @@ import ctypes
 import os
 import signal
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 0, 1, 2, 4
@@ -114,12 +115,17 @@ class _Action(ctypes.Structure):
     _fields_ = (("handler", ctypes.c_void_p), ("mask", ctypes.c_ubyte * 128), ("flags", ctypes.c_int), ("restorer", ctypes.c_void_p))
 
 
+_now = _Action()
+_python_handler: Callable[[int], Any] = import_module("_signal").getsignal  # without making an enum of it
 SA_SIGINFO, SA_NODEFER = 4, 0x4000_0000
 FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 
 
 def handle_faults(handler: int, steps: bool = False) -> None:
-    """Let the code at `handler` take the signals of faults, and of single steps."""
+    """Let the code at `handler` take the signals of faults, and of single steps; nothing where it has that of SIGSEGV already."""
+    _libc.sigaction(int(signal.SIGSEGV), None, ctypes.byref(_now))
+    if _now.handler == handler:
+        return
     action = _Action(handler=handler, flags=SA_SIGINFO)
     for number in (*FAULTS, signal.SIGTRAP) if steps else FAULTS:
         if _libc.sigaction(int(number), ctypes.byref(action), None):
@@ -138,7 +144,7 @@ def chain_interrupts(handler: int, old: int) -> None:
         _chained.clear()
         _chained_to[0] = handler
     for number in INTERRUPTS:
-        python = signal.getsignal(number)
+        python = _python_handler(number)
         if not callable(python):
             _chained.pop(number, None)
         elif _chained.get(number) is not python:

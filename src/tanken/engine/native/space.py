@@ -73,6 +73,10 @@ class DirectSpace(AddressSpace):
                 end = (number + 1) << SHIFT
         return bytes(self._bytes[address:end])
 
+    def peek(self, address: int, size: int) -> bytes:
+        """Bytes that are known to be readable."""
+        return bytes(self._bytes[address : address + size])
+
     def code(self, address: int, size: int) -> bytes:
         """Bytes that are run, of which the engine is told when they change. Raises Miss where they cannot be executed."""
         self._require(address, address + size, EXEC, "x")

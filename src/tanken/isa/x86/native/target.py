@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
-from tanken.isa.architecture import Architecture, Column
+from tanken.isa.architecture import Architecture, Column, Exit, Syscall
 from tanken.isa.x86 import layout as L
 from tanken.isa.x86 import rows
 from tanken.isa.x86.inst import Immediate, Inst, Relative, decode
@@ -23,6 +23,7 @@ from tanken.isa.x86.state import State
 JUMPS = {"j" + name: number for number, name in enumerate(CONDITIONS)}
 FUSING = frozenset("cmp test sub add and or xor inc dec neg bt comisd comiss ucomisd ucomiss".split())
 VECTOR_SHIFTS = ("psll", "psrl", "psra", "vpsll", "vpsrl", "vpsra")
+SYSCALL = Syscall("syscall")
 NONZERO_MASK = {8: 63}
 
 
@@ -50,6 +51,14 @@ class X86:
 
     push = staticmethod(block.push)
     pull = staticmethod(block.pull)
+
+    def leaves(self, state: State, code: bytes) -> Exit | None:
+        """Do the instruction of these bytes where it is SYSCALL, as its semantics say."""
+        if code != b"\x0f\x05":
+            return None
+        state.regs[1] = state.rip = state.rip + 2
+        state.regs[11] = state.rflags
+        return SYSCALL
 
     def known_call(self, function: str, operands: tuple[Any, ...]) -> tuple[str, tuple[int, ...]] | None:
         """See the recorder's `NativeCalls`."""
