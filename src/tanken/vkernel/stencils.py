@@ -13,6 +13,7 @@ from typing import Any
 from tanken import elf
 from tanken.base.errors import TankenError
 from tanken.engine.memory import EXEC, OFFSET, READ
+from tanken.engine.native import share
 from tanken.engine.native.engine import Native
 from tanken.engine.native.space import DirectSpace
 from tanken.isa.x86.state import State
@@ -24,7 +25,7 @@ EXECUTABLE = 1  # PF_X
 
 
 def make(target: Any, store: Any, paths: tuple[str, ...] = PROGRAMS) -> int:
-    """Make, and keep, what these files need beyond what is there; how many stencils there are then."""
+    """Make, and keep, what these files need beyond what is there, on two processors where there are; how many stencils there are then."""
     memory = DirectSpace()
     places, at = [], FIRST
     for path in paths:
@@ -33,10 +34,16 @@ def make(target: Any, store: Any, paths: tuple[str, ...] = PROGRAMS) -> int:
             memory.write(at, code)
             places.append((at, at + len(code)))
             at += (len(code) + OFFSET & ~OFFSET) + OFFSET + 1
+
+    def sweep(engine: Native) -> None:
+        for start, end in places:
+            engine.sweep(start, end)
+
+    if len(os.sched_getaffinity(0)) > 1:
+        share.make(lambda: Native(State(), memory, target, store), sweep)
     engine = Native(State(), memory, target, store)
-    for start, end in places:
-        engine.sweep(start, end)
-        engine.save()
+    sweep(engine)
+    engine.save()
     return int(engine.tab[engine.N.STENCIL_COUNT])
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SIGNATURES = {"find_block": "iIi", "link": "iIBiii", "answer": "iIIIBBB", "look_up": "iIi", "forget": "iIBii", "enter_key": "iIiiii"}
 ENGINE = ("engine/native", "engine/graph.py", "engine/recorder.py", "engine/operations.py", "isa/architecture.py", "isa/exits.py")
 # What runs stencils and is no part of them: runtime and regions, which are soon made again, are named after these too.
-USERS = frozenset(f"{name}.py" for name in ("engine", "hook_body", "hook_table", "hooked", "host", "hot", "loops", "region", "region_hooks", "runtime",
+USERS = frozenset(f"{name}.py" for name in ("engine", "hook_body", "hook_table", "hooked", "host", "hot", "loops", "region", "region_hooks", "runtime", "share",
                                             "paged_runtime", "space", "store", "system", "watch"))  # fmt: skip
 
 
@@ -119,16 +119,30 @@ class Store:
             data = memoryview((self.folder / f"stencils-{self.stencil_tag}").read_bytes())
         except OSError:
             return
-        if len(data) < 36 or hashlib.sha256(data[32:]).digest() != data[:32]:
-            return
-        words = data[32 : 32 + (len(data) - 32) // 8 * 8].cast("q")
+        if len(data) >= 36 and hashlib.sha256(data[32:]).digest() == data[:32]:
+            self.unpack(data[32:], tab, blob)
+
+    def unpack(self, data: memoryview, tab: memoryview, blob: memoryview) -> bool:
+        """Put what was packed into an engine's tables; False where there is nothing."""
+        if not data:
+            return False
+        words = data[: len(data) // 8 * 8].cast("q")
         N = self.N
         tab[N.STENCIL_COUNT : N.STENCIL_COUNT + 4] = words[:4]
         at = 0
         for first, count in self._parts(tab):
             tab[first : first + count] = words[at : at + count]
             at += count
-        blob[: tab[N.BLOB_AT]] = data[32 + 8 * at : 32 + 8 * at + tab[N.BLOB_AT]]
+        blob[: tab[N.BLOB_AT]] = data[8 * at : 8 * at + tab[N.BLOB_AT]]
+        return True
+
+    def packed(self, tab: memoryview, blob: memoryview) -> bytes:
+        """An engine's stencils."""
+        words = array("q")
+        for first, count in self._parts(tab):
+            words.frombytes(tab[first : first + count].tobytes())
+        data = words.tobytes() + bytes(blob[: tab[self.N.BLOB_AT]])
+        return data + bytes(-len(data) % 8)
 
     def save(self, tab: memoryview, blob: memoryview) -> None:
         """Keep an engine's stencils, unless more are kept already."""
@@ -140,14 +154,9 @@ class Store:
                     return
         except (OSError, struct.error):
             pass
-        words = array("q")
-        for first, count in self._parts(tab):
-            words.frombytes(tab[first : first + count].tobytes())
-        data = words.tobytes() + bytes(blob[: tab[self.N.BLOB_AT]])
-        data += bytes(-len(data) % 8)
+        data = self.packed(tab, blob)
         with suppress(OSError):  # the folder is gone, or full: they are made again
             _write(path, hashlib.sha256(data).digest() + data)
-
 
     # -- regions
 
