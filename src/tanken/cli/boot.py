@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tanken.machine.snapshot import Snapshot
 
 SETTINGS = ("memory", "cpu", "clock", "initrd", "append", "protocol", "console")
+FAR = 8 << 30  # as far as the translator knows pages of code
 MORE = ("exits", "snapshot", "until")  # that are no settings of the machine's
 
 
@@ -72,6 +73,7 @@ def run(options: argparse.Namespace, kernel: str, words: list[str], far: Far | N
     arguments(parser)
     parser.parse_args(words, namespace=options)
     given = {name: getattr(options, name) for name in SETTINGS if getattr(options, name) is not None}
+    from tanken.machine.console import Tcp
     from tanken.machine.description import Description, parse
     from tanken.machine.pc import Pc
 
@@ -100,6 +102,10 @@ def run(options: argparse.Namespace, kernel: str, words: list[str], far: Far | N
         machine = Pc.resumed(resumed, far=far, tell=_telling(), **({"console": settings["console"]} if "console" in settings else {}))
     else:
         machine = Pc(Description(**settings), far=far, tell=_telling())
+    if isinstance(machine.console, Tcp):
+        print(f"tanken run: the console is at 127.0.0.1, port {machine.console.port}", file=sys.stderr, flush=True)
+    if machine.vcpu.kind == "own" and machine.memory.regions[-1].end > FAR:
+        print(f"tanken run: memory beyond {FAR >> 30} GiB of addresses is very slow on our own processor", file=sys.stderr, flush=True)
     try:
         return _run(machine, options)
     finally:

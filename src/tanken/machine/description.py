@@ -15,7 +15,7 @@ from typing import Any
 
 from tanken.base.errors import InputError, UsageError
 
-UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 CPUS, CLOCKS, PROTOCOLS = ("auto", "kvm", "own"), ("real", "instructions"), ("auto", "linux", "pvh")
 LEAST, MOST = 4 << 20, 1 << 40
 

@@ -171,9 +171,14 @@ class Loop:
             self.lapic.cr8 = vcpu.cr8
         self.lapic.take_back()
 
+    @property
+    def _has_input(self) -> bool:
+        """Whether there is input that the guest is ready for."""
+        return self.console.has_input and any(uart.listens for uart in self.uarts)
+
     def _look_around(self) -> None:
         self.clock.run_due()
-        if self.console.has_input:
+        if self._has_input:
             for uart in self.uarts:
                 uart.poll()
         if self._pressed:
@@ -242,7 +247,7 @@ class Loop:
             if self.interrupts.pending() or self.ended is not None:
                 break
             deadline = self.clock.next_deadline
-            if self.clock.mode == "instructions" and deadline is not None and not self.console.has_input:
+            if self.clock.mode == "instructions" and deadline is not None and not self._has_input:
                 self.clock.skip(deadline)
             else:
                 self._event.wait(None if deadline is None else max(deadline - self.clock.now(), 0) / SECOND)

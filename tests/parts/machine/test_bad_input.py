@@ -105,6 +105,23 @@ def test_a_machine_from_a_file_and_the_shell_on_standard_input(files: Path) -> N
     assert "memory: 48767 KiB\ncommand line: from a file\n" in text and "triple reset halt off\n" in text
 
 
+def test_what_is_typed_before_the_guest_is_ready_is_not_lost() -> None:
+    told = tanken_command("run", "--exit-report", stdin=b"echo typed ahead\roff\r", TANKEN_NATIVE="off")
+    assert told.returncode == 0 and b"> echo typed ahead\r\ntyped ahead\r\n" in told.stdout and b"uart1     LSR read" in told.stderr, told
+
+
+def test_a_port_of_the_hosts_choice_is_told(files: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-m", "tanken", "run", "--console", "tcp:0"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                               env={**os.environ, "PYTHONPATH": str(SOURCE), "TANKEN_NATIVE": "off"})  # fmt: skip
+    assert process.stderr is not None
+    told = re.fullmatch(rb"tanken run: the console is at 127.0.0.1, port (\d+)\n", process.stderr.readline())
+    assert told is not None
+    with socket.create_connection(("127.0.0.1", int(told[1])), 20) as client:
+        client.sendall(b"off\r")
+        assert process.wait(30) == 0
+    process.stderr.close()
+
+
 @needs_kvm
 def test_standard_input_may_be_closed(files: Path) -> None:
     process = subprocess.Popen([sys.executable, "-m", "tanken", "run", "--cpu", "kvm"], env={**os.environ, "PYTHONPATH": str(SOURCE)},

@@ -124,8 +124,15 @@ class Uart(Device):
 
     # -- the line
 
+    @property
+    def listens(self) -> bool:
+        """Whether the guest is ready for input: it asked to be sent some (RTS), or told of it."""
+        return bool(self.mcr & RTS or self.ier & ERBFI)
+
     def poll(self) -> None:
-        """Take what came in on the line, as much as there is room for."""
+        """Take what came in on the line, as much as there is room for. Input is kept back until the guest is ready: clearing the FIFOs would lose it."""
+        if not self.listens:
+            return
         room = (DEPTH if self.fcr & 1 else 1) - len(self.received)
         if room > 0 and self.far is not None and not self.mcr & LOOP:
             if data := self.far.read(room):
