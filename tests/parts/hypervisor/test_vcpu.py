@@ -274,6 +274,15 @@ def test_instructions_that_kvm_does_not_know_are_done_for_it() -> None:
     lab.vcpu.close()
 
 
+def test_an_instruction_that_nobody_knows_is_said_so(lab: Lab) -> None:
+    lab.put("62f17c481003" "f4")  # vmovups zmm0, [rbx]
+    exit = lab.run()
+    if lab.vcpu.kind == "own":
+        assert isinstance(exit, E.TripleFault)  # #UD, as on a processor without it, and no table to take it
+    elif not runs_natively():
+        assert isinstance(exit, E.EmulationFailure) and exit.rip == CODE and exit.code == bytes.fromhex("62f17c481003") and exit.why
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_four_hundred_writes_are_at_most_three_exits(kind: str) -> None:
     lab = Lab(kind)
