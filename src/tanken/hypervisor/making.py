@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from tanken.base.progress import Event, Progress, silent
+from tanken.engine.native.machinery import BLOB
 from tanken.engine.native.maker import Maker
 from tanken.engine.native.paged_ir import PagedBody, PagedRecorder
 from tanken.engine.native.store import translator_path
-from tanken.engine.native.system import BLOB, SystemStore
+from tanken.engine.native.system import SystemStore
 from tanken.isa.x86.kernels.decoder import decode_one
 from tanken.isa.x86.kernels.fields import C_FAULT, C_FORM, C_IMMEDIATE
 from tanken.isa.x86.native import template as P

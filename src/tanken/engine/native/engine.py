@@ -6,146 +6,56 @@ before it happens, and the interpreter then does that one instruction, so that b
 
 from __future__ import annotations
 
-import ctypes
-import os
 import struct
 import threading
-import weakref
 from array import array
-from bisect import bisect_right
-from collections.abc import Callable
-from functools import cached_property
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tanken.base.errors import UnsupportedError
 from tanken.engine.hooks import LEAVE, MOVED, NOWHERE, STOP, UNTIL, Hooks
 from tanken.engine.native import host as H
 from tanken.engine.native import places as P
-from tanken.engine.native.holes import Code
 from tanken.engine.native.hot import INTERPRETED, SLICE, Hot
 from tanken.engine.native.space import DirectSpace
 from tanken.engine.native.store import Store
+from tanken.engine.native.translated import Translated
 from tanken.engine.reference import Interpreter
 from tanken.isa.architecture import Budget, Debug, Exit
 
 if TYPE_CHECKING:
     from tanken.engine.native.hook_table import HookTable
-    from tanken.engine.native.maker import Maker
 
-AREA = 64 << 20
-BLOB, HOOK_BLOB = 32 << 20, 2 << 20
-WATCH_SPACE = 1 << 16
 ENDLESS = 1 << 62
-_engines: weakref.WeakSet[Native] = weakref.WeakSet()
 _turn = threading.RLock()
 _running: list[Native] = []
 
 
-class Native:
+class Native(Translated):
     """Runs `state` in `memory`; `executed` counts instructions since the beginning, each iteration of a repeated one as one."""
 
     slice = 20_000_000
     exact = True
 
     def __init__(self, state: Any, memory: DirectSpace, target: Any, store: Store) -> None:
-        self.state, self.memory, self.target, self.store = state, memory, target, store
+        super().__init__(state, memory, target, store)
         self.executed = 0
-        self.N = N = target.tables
         self.interpreted = 0  # instructions that native code left to the interpreter
         self.interpreter = Interpreter(state, memory, target.isa)
         self._forget_decoded = memory.on_code_write
         memory.on_code_write = self._page_written
         memory.on_change = self._changed
-        plain = H.MAP_PRIVATE | H.MAP_ANONYMOUS | H.MAP_NORESERVE
-        self._tab_at = H.map_memory(N.END * 8, H.PROT_READ | H.PROT_WRITE, plain)
-        self.tab = H.view(self._tab_at, N.END * 8).cast("q")
-        self._blob_at = H.map_memory(BLOB, H.PROT_READ | H.PROT_WRITE, plain)
-        self.blob = H.view(self._blob_at, BLOB)
-        buffer = ctypes.create_string_buffer(target.block_size + 64)  # the state's lists keep it when the engine is gone
-        self._block_at = ctypes.addressof(buffer) + 63 & ~63
-        start = self._block_at - ctypes.addressof(buffer)
-        self.block = memoryview(buffer).cast("B")[start : start + target.block_size]
-        self.area = H.DoubleArea(AREA)
-        self._mapped = ((self._tab_at, N.END * 8), (self._blob_at, BLOB), (self.area.write_at, AREA), (self.area.run_at, AREA))
-        store.load(self.tab, self.blob)
-        tab = ctypes.c_void_p(self._tab_at)
-        functions = store.functions
-        self._look_up, self._forget = functions["look_up"], functions["forget"]
-        self._enter_key = lambda k0, k1, k2, n: functions["enter_key"](tab, k0, k1, k2, n)
-        self._install()
         target.bind(state, self.block)
+        self.fill_constants()
         self.table: HookTable | None = None
         self._hooks: Hooks | None = None
         self._left = 0  # instructions when native code was entered
         self._interpreting = False
-        constants = self.tab[N.CONSTANTS : N.CONSTANTS + N.MOST_CONSTANTS].cast("B")
-        self.block[N.CONSTANTS_AT : N.CONSTANTS_AT + len(constants)] = constants
-        self._ranges_stale = True
-        self._code = b""
         self._late: BaseException | None = None
         self.hot = Hot(self)
-        _engines.add(self)
 
     def __del__(self) -> None:
         if hasattr(self, "_interrupt"):
             H.unchain_interrupts(self._interrupt)
-        for at, size in getattr(self, "_mapped", ()):
-            H.unmap_memory(at, size)
-
-    # -- setting up
-
-    @cached_property
-    def maker(self) -> Maker:
-        """Makes stencils; with all stencils there it is never loaded."""
-        from tanken.engine.native.maker import Maker
-
-        return Maker(self.target, self.tab, self.blob[: BLOB - HOOK_BLOB], self.block, self._enter_key)
-
-    def _install(self) -> None:
-        """Put the runtime into the code area, and tell the translator where everything is."""
-        N, codes = self.N, self.store.runtime
-        self._at = 0
-        places = {}
-        for name, code in codes.items():
-            places[name] = self._at
-            self.area.bytes[self._at : self._at + len(code.code)] = code.code
-            self._at = self._at + len(code.code) + 15 & ~15
-        self._watch_at = self._at
-        self._at += WATCH_SPACE
-        base = self.area.run_at
-        known = {"AREABASE": base + places["run"], "AREALOW": base + self._at, "AREAHIGH": base + AREA, "STATE": self._block_at, "SIGNAL": H.libc_address("signal"),
-                 "STRUCK": base + places[f"stub{N.STRUCK}"]}  # fmt: skip
-        for name, code in codes.items():
-            self._patch(places[name], code, known)
-        for reason in (*range(N.HELD + 1), N.REGION):
-            self.tab[N.STUBS + reason] = places[f"stub{reason}"]
-        self.tab[N.STUBS + N.CALL] = places["call"]
-        self._resume = base + places[f"stub{N.DISPATCH}"]
-        kinds = (ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
-        self._run_free = self._run = ctypes.CFUNCTYPE(*kinds)(base + places["run"])
-        self._run_locked = ctypes.PYFUNCTYPE(*kinds)(base + places["run"])  # holding the interpreter's lock, for hooks in Python
-        self._handler, self._interrupt = base + places["handler"], base + places["interrupt"]
-        self._first = self._at
-        self.tab[N.AREA_AT], self.tab[N.AREA_HOST], self.tab[N.AREA_SIZE] = self._at, base, AREA
-        self.tab[N.GUEST_HOST] = self.memory.host
-        words = (self.store.address("answer"), self._tab_at, self.store.decoder_at, self.memory.host, self.area.write_at, self._blob_at)
-        struct.pack_into("<6Q", self.block, P.ANSWER, *words)
-
-    def _patch(self, at: int, code: Code, known: dict[str, int]) -> None:
-        for hole in code.relocations:
-            struct.pack_into("<Q", self.area.bytes, at + hole.offset, known[hole.symbol] + hole.addend)
-
-    def before_fork(self) -> None:
-        """Keep the code as it is now: the parent goes on in the area that both share."""
-        self.hot.wait()
-        self._code = bytes(self.area.bytes[: self.tab[self.N.AREA_AT]])
-
-    def after_fork(self, child: bool) -> None:
-        """In the child: a code area of its own, as the code was."""
-        if child:
-            self.area.unshare(self._code)
-        self._code = b""
+        super().__del__()
 
     # -- hooks
 
@@ -161,20 +71,9 @@ class Native:
         self.interpreter.attach(self._hooks)
         self.table = HookTable(self, self._hooks)
 
-    def hold_lock(self, held: bool) -> None:
-        """Whether native code calls Python, for which it needs the interpreter's lock."""
-        self._run = self._run_locked if held else self._run_free
-
     def watch_interpreted(self) -> None:
         """Let the interpreter know whether accesses are told."""
         self.interpreter.watch_memory()
-
-    def install_watch(self, code: Code) -> None:
-        """Put what is called before each access where all stencils find it."""
-        if len(code.code) > WATCH_SPACE:
-            raise UnsupportedError(f"hooks of accesses that take {len(code.code)} bytes of code", wanted=f"at most {WATCH_SPACE}")
-        self.area.bytes[self._watch_at : self._watch_at + len(code.code)] = code.code
-        self.tab[self.N.STUBS + self.N.WATCH] = self._watch_at
 
     @property
     def until(self) -> int | None:
@@ -237,53 +136,6 @@ class Native:
         if any(start < self.tab[at + 1] and end > self.tab[at] for at in self._published()):
             self.forget(start, end)
         self._ranges_stale = True
-
-    def _published(self) -> range:
-        return range(self.N.RANGES, self.N.RANGES + 2 * self.tab[self.N.RANGE_COUNT], 2)
-
-    def _publish(self) -> None:
-        """The executable ranges that nobody can write to unnoticed, for the translator; one page more of the rest at a time."""
-        N, at = self.N, self.N.RANGES
-        for start, end in self.memory.code_ranges():
-            if at < N.RANGES + 2 * N.MOST_RANGES:
-                self.tab[at], self.tab[at + 1] = start, end
-                at += 2
-        self.tab[N.RANGE_COUNT] = (at - N.RANGES) // 2
-        self._ranges_stale = False
-
-    def flush(self) -> None:
-        """Begin the code area anew."""
-        N = self.N
-        self.hot.flush()
-        self.tab[N.AREA_AT] = self._first
-        self.tab[N.SITE_COUNT] = self.tab[N.BLOCK_COUNT] = 0
-        ctypes.memset(self._tab_at + 8 * N.BLOCKS, 0, 16 * N.BLOCK_SLOTS)
-        ctypes.memset(self._block_at + P.JUMP_CACHE_AT, 0, 16 * P.JUMP_CACHE)
-
-    # -- for regions
-
-    def find_block(self, pc: int) -> int:
-        """The offset of the block at `pc` in the code area, -1 where there is none."""
-        return int(self.store.functions["find_block"](self._tab_at, pc))
-
-    def translated(self) -> Callable[[int], bool]:
-        """Whether an address is inside a block that was made."""
-        N = self.N
-        entries = self.tab[N.BLOCK_LIST : N.BLOCK_LIST + 4 * self.tab[N.BLOCK_COUNT]].tolist()
-        ranges = sorted(zip(entries[::4], entries[1::4], strict=True))
-        starts, ends = [start for start, _ in ranges], list(accumulate((end for _, end in ranges), max))
-        return lambda at: (index := bisect_right(starts, at)) > 0 and ends[index - 1] > at
-
-    def link(self, hole: int, target: int, at: int) -> int:
-        """Let the jump whose distance stands at `hole` lead to the block at `target`; `at` is the end of the code, the new one is returned."""
-        return int(self.store.functions["link"](self._tab_at, self.area.write_at, hole, target, at))
-
-    def add_region_site(self, at: int, head: int) -> None:
-        """Code from the offset `at` on is a region's."""
-        N, tab = self.N, self.tab
-        entry = N.SITES + tab[N.SITE_COUNT] * N.SITE_FIELDS
-        tab[entry], tab[entry + 1], tab[entry + 2], tab[entry + 3] = at, head, N.AT_REGION, 0
-        tab[N.SITE_COUNT] += 1
 
     # -- running
 
@@ -353,7 +205,7 @@ class Native:
         rest = before + left - now
         if reason <= N.LAST_NATIVE:
             self.executed += left - rest
-            return self._needed()
+            return self.needed()
         if reason == N.REGION:
             return self._region(left, rest)
         at = P.HOST_AT if reason != N.STRUCK else P.FAULT_HOST
@@ -473,7 +325,7 @@ class Native:
             return None
         return exit
 
-    def _needed(self) -> Exit | None:
+    def needed(self) -> Exit | None:
         """What the translator asked for."""
         N, tab = self.N, self.tab
         what, at = tab[N.NEED], tab[N.NEED_AT]
@@ -494,48 +346,6 @@ class Native:
             self.maker.make(tab[N.NEED_FORM], (tab[N.NEED_KEY], tab[N.NEED_KEY1], tab[N.NEED_KEY2]), codes)
         return None
 
-    # -- for those who compare
-
-    def block_length(self) -> int:
-        """How many instructions the block at the program counter has, as it is translated."""
-        N, tab = self.N, self.tab
-        self.target.push(self.state, self.block)
-        if self._ranges_stale:
-            self._publish()
-        while True:
-            struct.pack_into("<I", self.block, P.REASON_AT, N.DISPATCH)
-            words = struct.unpack_from("<5Q", self.block, P.ANSWER_ARGUMENTS)
-            host = self.store.functions["answer"](self._block_at, *words)
-            if host:
-                self._look_up(self._tab_at, host)
-                return int(tab[N.FOUND + 1])
-            if tab[N.NEED] == N.NO_CODE and not self.memory.offer_code(tab[N.NEED_AT]):
-                return 1
-            self._needed()
-            if self._ranges_stale:
-                self._publish()
-
-    def singly(self, on: bool) -> None:
-        """Blocks of one instruction from now on, or as before."""
-        self.tab[self.N.SINGLE] = int(on)
-        self.flush()
-
-    def sweep(self, start: int, end: int) -> None:
-        """Make what the code in [start, end) needs, one block behind the other; nothing is run."""
-        N, tab = self.N, self.tab
-        words = struct.unpack_from("<5Q", self.block, P.ANSWER_ARGUMENTS)
-        self._publish()
-        at = start
-        while at < end:
-            struct.pack_into("<Q", self.block, P.RIP_AT, at)
-            struct.pack_into("<I", self.block, P.REASON_AT, N.DISPATCH)
-            if self.store.functions["answer"](self._block_at, *words):
-                at = max(tab[N.BLOCK_LIST + 4 * (tab[N.BLOCK_COUNT] - 1) + 1], at + 1)
-            elif tab[N.NEED] == N.NO_CODE:
-                return
-            else:
-                self._needed()
-
     def save(self) -> None:
         """Keep the stencils that were made for the next run."""
         self.hot.wait()
@@ -545,16 +355,3 @@ class Native:
         if "maker" in self.__dict__ and self.maker.made:
             self.store.save(self.tab, self.blob)
             self.maker.made = 0
-
-
-def _before_fork() -> None:
-    for engine in _engines:
-        engine.before_fork()
-
-
-def _after_fork(child: bool) -> None:
-    for engine in _engines:
-        engine.after_fork(child)
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=lambda: _after_fork(False), after_in_child=lambda: _after_fork(True))

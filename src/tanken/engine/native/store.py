@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 SIGNATURES = {"find_block": "iIi", "link": "iIBiii", "answer": "iIIIBBB", "look_up": "iIi", "forget": "iIBii", "enter_key": "iIiiii"}
 ENGINE = ("engine/native", "engine/graph.py", "engine/recorder.py", "engine/operations.py", "isa/architecture.py", "isa/exits.py")
 # What runs stencils and is no part of them: runtime and regions, which are soon made again, are named after these too.
-USERS = frozenset(f"{name}.py" for name in ("engine", "hook_body", "hook_table", "hooked", "host", "hot", "loops", "region", "region_hooks", "runtime", "share",
-                                            "paged_runtime", "space", "store", "system", "watch"))  # fmt: skip
+USERS = frozenset(f"{name}.py" for name in ("engine", "hook_body", "hook_table", "hooked", "host", "hot", "loops", "machinery", "paged_runtime", "region",
+                                            "region_hooks", "runtime", "share", "space", "store", "system", "translated", "watch"))  # fmt: skip
 
 
 class Store:

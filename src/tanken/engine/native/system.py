@@ -15,6 +15,7 @@ from typing import Any
 from tanken.engine.memory import SHIFT
 from tanken.engine.native import host as H
 from tanken.engine.native.holes import Code
+from tanken.engine.native.machinery import Machinery
 from tanken.engine.native.maker import Maker
 from tanken.engine.native.paged_ir import PagedBody, PagedRecorder
 from tanken.engine.native.places import ANSWER, BUDGET_AT, FAULT_HOST, FAULT_REGISTERS, HOST_AT, KEEPS_BUDGET, KEPT_BUDGET, RIP_AT
@@ -23,7 +24,6 @@ from tanken.engine.system import SystemInterpreter
 from tanken.isa.architecture import Budget, Exited, Faulted
 
 AREA = 192 << 20
-BLOB = 32 << 20
 
 
 class SystemStore(Store):
@@ -69,46 +69,29 @@ class CodeMap:
         return 1 << 62  # so that nobody goes through it when he can ask page by page
 
 
-class SystemNative:
+class SystemNative(Machinery):
     """Runs `core`; `executed` counts as the slow engine does."""
 
     slice = 20_000_000
 
     def __init__(self, core: Any, isa: Any, target: Any, store: SystemStore) -> None:
-        self.core, self.isa, self.target, self.store = core, isa, copy(target), store  # the width of code is this engine's
-        target = self.target
+        super().__init__(copy(target), store, AREA)  # the width of code is this engine's
+        self.core, self.isa, target, functions = core, isa, self.target, self.functions
         self.state, self.memory = core.state, core.memory
         self.interpreter = SystemInterpreter(core, isa)
-        self.N = N = target.tables
+        N = self.N
         self.bias = 0  # the time stamp less `executed`
         self.interpreted = 0  # instructions that native code left to the slow engine
         self.left: dict[str, int] | None = None  # by mnemonic, quick ones too, where somebody wants to know
-        plain = H.MAP_PRIVATE | H.MAP_ANONYMOUS | H.MAP_NORESERVE
-        rights = H.PROT_READ | H.PROT_WRITE
-        self._tab_at = H.map_memory(N.END * 8, rights, plain)
-        self.tab = H.view(self._tab_at, N.END * 8).cast("q")
-        self._blob_at = H.map_memory(BLOB, rights, plain)
-        self.blob = H.view(self._blob_at, BLOB)
         self._contexts_size = N.CONTEXT_COUNT * N.STRIDE
-        self._contexts_at = H.map_memory(self._contexts_size, rights, plain)
-        buffer = ctypes.create_string_buffer(target.block_size + 64)
-        self._block_at = ctypes.addressof(buffer) + 63 & ~63
-        start = self._block_at - ctypes.addressof(buffer)
-        self.block = memoryview(buffer).cast("B")[start : start + target.block_size]
-        self.area = H.DoubleArea(AREA)
-        self._mapped = ((self._tab_at, N.END * 8), (self._blob_at, BLOB), (self._contexts_at, self._contexts_size), (self.area.write_at, AREA), (self.area.run_at, AREA))
-        store.load(self.tab, self.blob)
-        functions = self.functions = store.functions
-        self._look_up, self._forget_code = functions["look_up"], functions["forget"]
-        tab = ctypes.c_void_p(self._tab_at)
-        self.maker = Maker(target, self.tab, self.blob, self.block, lambda k0, k1, k2, n: functions["enter_key"](tab, k0, k1, k2, n))
+        self._contexts_at = self.map(self._contexts_size)
+        self.maker = Maker(target, self.tab, self.blob, self.block, self._enter_key)
         self.maker.new_body = lambda lowering, loose: PagedBody(lowering, N, loose)
         self.maker.new_recorder = PagedRecorder
         self._install()
         target.bind(self.state, self.block)
-        constants = self.tab[N.CONSTANTS : N.CONSTANTS + N.MOST_CONSTANTS].cast("B")
-        self.block[N.CONSTANTS_AT : N.CONSTANTS_AT + len(constants)] = constants
-        physical = self.memory.physical
+        self.fill_constants()
+        physical, tab = self.memory.physical, ctypes.c_void_p(self._tab_at)
         for page in list(physical.code_pages):
             physical.stale(page)
         physical.code_pages = CodeMap(self.tab, N.CODE_MAP, N.MOST_PAGES, lambda page: functions["guard"](tab, None, page))
@@ -117,10 +100,6 @@ class SystemNative:
         self.memory.on_flush.append(self._flushed)
         self._units = target.units(self.state)
         ctypes.memset(self._contexts_at, 0xFF, self._contexts_size)
-
-    def __del__(self) -> None:
-        for at, size in getattr(self, "_mapped", ()):
-            H.unmap_memory(at, size)
 
     @property
     def executed(self) -> int:
@@ -138,25 +117,8 @@ class SystemNative:
 
     def _install(self) -> None:
         """Put the runtime into the code area, and tell the translator where everything is."""
-        N, tab, codes = self.N, self.tab, self.store.runtime
-        at, places = 0, {}
-        for name, code in codes.items():
-            places[name] = at
-            self.area.bytes[at : at + len(code.code)] = code.code
-            at = at + len(code.code) + 15 & ~15
-        base = self.area.run_at
-        known = {"AREALOW": base + at, "AREAHIGH": base + AREA, "STATE": self._block_at, "SIGNAL": H.libc_address("signal"), "STRUCK": base + places[f"stub{N.STRUCK}"]}
-        for name, code in codes.items():
-            for hole in code.relocations:
-                struct.pack_into("<Q", self.area.bytes, places[name] + hole.offset, known[hole.symbol] + hole.addend)
-        for name in places:
-            if name.startswith("stub"):
-                tab[N.STUBS + int(name[4:])] = places[name]
-        self._resume = base + places[f"stub{N.DISPATCH}"]
-        self._run = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 2, ctypes.c_int64)(base + places["run"])
-        self._handler = base + places["handler"]
-        self._first = at
-        tab[N.AREA_AT], tab[N.AREA_HOST], tab[N.AREA_SIZE] = at, base, AREA
+        N, tab, places = self.N, self.tab, self.put_runtime()
+        self._run = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 2, ctypes.c_int64)(self.area.run_at + places["run"])
         tab[N.CROSS], tab[N.CROSSED_AT], tab[N.TABLE_HOST], tab[N.CONTEXTS] = places["cross"], places["crossed"], self._tab_at, self._contexts_at
         regions = [region for region in self.memory.physical.regions if region.host]
         first = next((region for region in regions if region.base == 0), None)
@@ -204,7 +166,7 @@ class SystemNative:
 
     def _page_written(self, page: int) -> None:
         if page < self.N.MOST_PAGES:
-            self._forget_code(self._tab_at, self.area.write_at, page)
+            self._forget(self._tab_at, self.area.write_at, page)
 
     def flush_code(self) -> None:
         """Begin the code area anew."""
