@@ -9,8 +9,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from tanken.engine.native.engine import BLOB, HOOK_BLOB, Native
+from tanken.engine.native.engine import Native
+from tanken.engine.native.machinery import BLOB
 from tanken.engine.native.maker import Maker
+from tanken.engine.native.translated import HOOK_BLOB
 
 SHARES = 2
 Key = tuple[int, int, int]
