@@ -14,7 +14,7 @@ from tanken.base.errors import InputError, UsageError
 from tanken.base.kinds import Thing
 from tanken.base.records import json_line
 
-EVERY = 100  # exits between two events of progress
+EVERY = 50  # comparisons between two events of progress
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,9 +50,9 @@ def run(thing: Thing, options: argparse.Namespace) -> int:
     wanted = description_of(thing, clock=lockstep.clock_of(pair), coalesce=False)
     draw = progress.to(sys.stderr) if sys.stderr.isatty() and not sys.stdin.isatty() else progress.silent
 
-    def tell(exits: int) -> None:
-        if exits % EVERY == 0:
-            draw(progress.Event("lockstep", exits, options.exits or 0, f"{exits} equal exits"))
+    def tell(exits: int, compared: int) -> None:
+        if compared % EVERY == 0:
+            draw(progress.Event("lockstep", exits, options.exits or 0, f"{exits} equal exits, {compared} comparisons"))
 
     far = Stdio(sink=2 if options.json else 1) if wanted.console == "stdio" else None
     machine = Pc(wanted, far=far, vcpu=lockstep.maker(pair, options.exits, tell))
@@ -79,7 +79,8 @@ def _text(pair: str, why: str, vcpu: Any, difference: Any) -> list[str]:
     first, second = pair.split(",")
     if difference is not None:
         return [f"{first} beside {second}:", *difference.lines()]
-    lines = [f"{first} beside {second}: {why} after {vcpu.exits} equal exits, registers compared {vcpu.compared} times (last hash {vcpu.digest()}), memory too"]
+    lines = [f"{first} beside {second}: {why} after {vcpu.exits} equal exits, registers compared {vcpu.compared} times (last hash {vcpu.digest()})"
+             + (", memory too" if why != "interrupted" else "")]  # fmt: skip
     if vcpu.flags:
         lines.append(f"arithmetic flags alone differed {vcpu.flags} times, which instructions may leave undefined")
     return lines

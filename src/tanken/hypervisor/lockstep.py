@@ -1,7 +1,8 @@
 """Two vcpus that run one machine: each has its own registers and memory, the board is shared; the first difference ends the run.
 
 A Pair is a vcpu to the machine (`vcpu.Vcpu`). Both run until an exit that a machine consumes (exits.table, "final"; string instructions come by
-elements); the board does what it asks once, both are given the answer, and then their registers must be equal. Memory is compared now and then.
+elements); the board does what it asks once, both are given the answer, and then their registers must be equal; two that count instructions are compared
+without any exit too. Memory is compared now and then.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tanken.isa.x86.system.state import LISTS, R_UNUSABLE, SystemState
 
 CHUNK = 1 << 20
 PATIENCE = 60 * SECOND  # for the second vcpu's exit once the first has made its own
+STEP = 100_000  # nanoseconds, as many instructions, after which two that count are compared in any case
 MEMORY_EVERY = 2000  # exits between two comparisons of all memory
 LAST = 12  # exits that are shown
 PASSING = E.Kicked | E.InterruptWindow | Budget  # what only the host is told
@@ -84,7 +86,7 @@ class Pair:
 
     def __init__(
         self, first: Vcpu, second: Vcpu, memories: tuple[Memory, Memory], clocks: tuple[Clock, Clock],
-        exact: bool, most: int | None = None, tell: Callable[[int], None] = lambda exits: None,
+        exact: bool, most: int | None = None, tell: Callable[[int, int], None] = lambda exits, compared: None,
     ) -> None:  # fmt: skip
         self.first, self.second, self.memories, self.clocks, self.exact, self.most, self.tell = first, second, memories, clocks, exact, most, tell
         self.names = _names(first, second)
@@ -111,6 +113,8 @@ class Pair:
         start = self.executed
         if self.clocks[0] is not self.clocks[1]:
             self.clocks[1].restore(self.clocks[0].state())
+        if self.exact:
+            nanoseconds = STEP if nanoseconds is None else min(nanoseconds, STEP)
         exit = self.first.run(nanoseconds)
         if self.exact:
             return self._exactly(exit, start, nanoseconds)
@@ -154,7 +158,6 @@ class Pair:
         self.exits += 1
         self.last.append(repr(exit))
         self._together = self._changed = True
-        self.tell(self.exits)
         if self.exits == self.most:
             self.finished()
 
@@ -170,6 +173,7 @@ class Pair:
             return
         self._changed = False
         self.compared += 1
+        self.tell(self.exits, self.compared)
         self._seen = repr([(name, list(value) if name in LISTS else value) for name in SystemState.ALL if name not in UNTOLD and (value := getattr(mine, name)) is not None])
         wrong = self._registers(mine, theirs)
         if wrong:

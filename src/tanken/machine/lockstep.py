@@ -40,8 +40,8 @@ def clock_of(pair: str) -> str:
     return "instructions" if PAIRS[pair] else "real"
 
 
-def maker(pair: str, most: int | None = None, tell: Callable[[int], None] = lambda exits: None) -> Callable[[Pc], Pair]:
-    """What `Pc` makes its processor with; `most`: exits after which the machine is stopped, `tell` hears of each equal exit."""
+def maker(pair: str, most: int | None = None, tell: Callable[[int, int], None] = lambda exits, compared: None) -> Callable[[Pc], Pair]:
+    """What `Pc` makes its processor with; `most`: exits after which the machine is stopped, `tell` hears of each comparison: exits, comparisons."""
     exact, names = PAIRS[pair], pair.split(",")
 
     def make(machine: Pc) -> Pair:

@@ -15,11 +15,14 @@ import pytest
 from tests.parts.machine.test_pc import Typist
 
 from tanken.base.errors import UnsupportedError, UsageError
-from tanken.hypervisor.exits import PortIo
+from tanken.board.clock import Clock
+from tanken.board.memory import Memory, Region
+from tanken.hypervisor.exits import Kicked, PortIo
 from tanken.hypervisor.kvm.system import missing
-from tanken.hypervisor.lockstep import DifferenceError, Pair
-from tanken.hypervisor.own import native_is_possible
+from tanken.hypervisor.lockstep import DifferenceError, Pair, twin_of
+from tanken.hypervisor.own import OwnVcpu, native_is_possible
 from tanken.machine import lockstep
+from tanken.machine.boot import place
 from tanken.machine.pc import Pc
 
 needs_kvm = pytest.mark.skipif(missing() is not None, reason=str(missing()))
@@ -92,6 +95,23 @@ def test_a_planted_byte_of_memory_is_found(pair: str) -> None:
     vcpu.memories[1].regions[0].bytes[0x80_0000] = 7  # nobody reads it
     found = until_difference(made)
     assert found.kind == "memory" and found.wrong[0] == ("[0x800000]", "00 00 00 00 00 00 00 00", "07 00 00 00 00 00 00 00")
+
+
+def test_without_any_exit_they_are_compared_too() -> None:
+    memory = Memory()
+    memory.add(Region("ram", 0, 0x20_0000))
+    memory.write(0x10_0000, bytes.fromhex("ffc0ebfc"))  # inc eax, for ever
+    state = place.long_mode(memory, 0x10_0000)
+    memories, clocks = (memory, twin_of(memory)), (Clock("instructions"), Clock("instructions"))
+    pair = Pair(*(OwnVcpu(each, clock) for each, clock in zip(memories, clocks, strict=True)), memories, clocks, True)  # type: ignore[misc]  # two of them
+    pair.set_state(state)
+    assert isinstance(pair.run(5_000), Kicked) and pair.executed == pair.second.executed == 5_000
+    clocks[0].advance(5_000)  # as the machine's loop does
+    assert isinstance(pair.run(1_000), Kicked) and pair.compared == 1 and pair.get_state().regs[0] == 3_000
+    clocks[0].advance(1_000)
+    pair.second.state.regs[3] ^= 1  # type: ignore[attr-defined]  # our own vcpu's
+    with pytest.raises(DifferenceError, match="registers after 0 equal exits"):
+        pair.run(1_000)
 
 
 def test_it_stops_after_so_many_exits() -> None:
