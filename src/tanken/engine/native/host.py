@@ -136,15 +136,19 @@ INTERRUPTS = tuple(map(int, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signa
                              signal.SIGUSR2, signal.SIGCHLD, signal.SIGWINCH, signal.SIGTSTP, signal.SIGIO)))  # fmt: skip
 _chained: dict[int, object] = {}
 _chained_to = [0]
+_seen: list[object] = []  # Python's handlers when they were chained last
 
 
 def chain_interrupts(handler: int, old: int) -> None:
     """Let the code at `handler` see the signals that Python has handlers for, before them; their addresses stand at `old`, by number."""
+    handlers = [_python_handler(number) for number in INTERRUPTS]
     if _chained_to[0] != handler:
         _chained.clear()
         _chained_to[0] = handler
-    for number in INTERRUPTS:
-        python = _python_handler(number)
+    elif handlers == _seen:
+        return
+    _seen[:] = handlers
+    for number, python in zip(INTERRUPTS, handlers, strict=True):
         if not callable(python):
             _chained.pop(number, None)
         elif _chained.get(number) is not python:
@@ -182,6 +186,7 @@ def unchain_interrupts(handler: int) -> None:
                 now.handler, now.flags = _own.get(number, 0), now.flags & ~SA_SIGINFO
                 _libc.sigaction(number, ctypes.byref(now), None)
         _chained.clear()
+        _seen.clear()
     _ours.discard(handler)
 
 

@@ -28,8 +28,10 @@ REQUESTS = {
     0x5401: (0, 36), 0x5402: (36, 0), 0x5403: (36, 0), 0x5404: (36, 0),  # TCGETS TCSETS TCSETSW TCSETSF
     0x540F: (0, 4), 0x5410: (4, 0), 0x5413: (0, 8), 0x5414: (8, 0), 0x541B: (0, 4), 0x5429: (0, 4),  # TIOCGPGRP TIOCSPGRP TIOCGWINSZ TIOCSWINSZ FIONREAD TIOCGSID
     0x5421: (4, 0),  # FIONBIO
+    0x8004_5430: (0, 4), 0x4004_5431: (4, 0),  # TIOCGPTN TIOCSPTLCK
 }  # fmt: skip
-FIOCLEX, FIONCLEX = 0x5451, 0x5450
+VALUES = frozenset((0x5409, 0x540A, 0x540B, 0x540E, 0x5422, 0x5425))  # TCSBRK TCXONC TCFLSH TIOCSCTTY TIOCNOTTY TCSBRKP: the argument is a number
+FIOCLEX, FIONCLEX, TIOCGPTPEER = 0x5451, 0x5450, 0x5441
 
 
 @call(3, host=True)
@@ -132,6 +134,11 @@ def ioctl(process: Process, fd: Int, request: Word, argument: Word) -> int:
     if request in (FIOCLEX, FIONCLEX):
         entry.close_on_exec = request == FIOCLEX
         return 0
+    if request in VALUES:
+        return host_fcntl.ioctl(entry.host, request, argument & 0x7FFF_FFFF)
+    if request == TIOCGPTPEER:
+        peer = host_fcntl.ioctl(entry.host, request, argument & 0x7FFF_FFFF | O_CLOEXEC)
+        return process.descriptors.add(peer, bool(argument & O_CLOEXEC))
     if request not in REQUESTS:
         return -errno.ENOTTY
     taken, given = REQUESTS[request]
