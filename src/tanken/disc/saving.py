@@ -185,7 +185,7 @@ def _image(sources: list[Source], out: Saved, ecc: str | None, progress: Progres
         out.note_lost(doubtful)
         out.notes.append("merged by majority: user data has no check of its own")
     else:
-        image = np.asarray(sources[0].data)
+        image = sources[0].data
     out.sectors = count
     try:
         if ecc is not None:

@@ -6,6 +6,7 @@ Codec specifications: checksums of a row of sectors stand in the row before it, 
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from tanken.coding.gf256 import Bytes
 
     Flags = NDArray[np.bool_]
+
+
+PIECE = 1 << 14  # sectors that are looked through at a time
 
 
 @dataclass(slots=True, repr=False)
@@ -99,15 +103,19 @@ class Work:
 def _sectors(image: Bytes, count: int, made: Layout) -> tuple[Bytes, Flags]:
     """A copy of the first `count` sectors; those that are not there or carry the mark of a dead sector are bad.
 
-    Raises InputError where so many are not there that no row of sectors could be repaired, before memory is asked for.
+    Of a file that has them all only what is changed takes memory: the copy is a private mapping. Raises InputError where so many are not there that no row of sectors could be repaired, before memory is asked for.
     """
     there = -(-len(image) // SECTOR)
     if count - there > made.roots * made.layer:
         raise InputError(f"{there:,} of {count:,} sectors", wanted=f"at least {count - made.roots * made.layer:,}: more is missing than the data can repair")
-    whole = np.zeros((count, SECTOR), dtype=np.uint8)
     have = min(len(image), count * SECTOR)
-    whole.reshape(-1)[:have] = image[:have]
-    bad = header.dead(whole)
+    whole: Bytes
+    if isinstance(image, np.memmap) and isinstance(image.base, mmap.mmap) and have == count * SECTOR:
+        whole = np.memmap(str(image.filename), dtype=np.uint8, mode="c", shape=(count, SECTOR))
+    else:
+        whole = np.zeros((count, SECTOR), dtype=np.uint8)
+        whole.reshape(-1)[:have] = image[:have]
+    bad = np.concatenate([header.dead(whole[start : start + PIECE]) for start in range(0, count, PIECE)])
     bad[-(-have // SECTOR) :] = True
     return whole, bad
 
