@@ -256,12 +256,15 @@ def plus_encode(rows: Any, frames: int, main: Any, substitute: Any, sync: Any, o
 
 
 @kernel
-def plus_frames(bits: Any, count: int, codes: Any, starts: Any, found_codes: Any, most: int) -> int:
-    """Finds DVD sync frames; `codes` maps the high half of a sync to its number or -1. A missing sync is taken at 1,488 bits, code -1."""
-    found, at, misses, locked = 0, 0, 0, False
+def plus_frames(bits: Any, count: int, codes: Any, starts: Any, found_codes: Any, most: int, state: Any) -> int:
+    """Finds DVD sync frames; `codes` maps the high half of a sync to its number or -1. A missing sync is taken at 1,488 bits, code -1.
+
+    `state` goes from piece to piece of a stream, as with `efm_frames`.
+    """
+    found, at, misses, known = 0, state[0], state[1], state[2]
     while at + DVD_FRAME <= count and found < most:
         place = -1
-        if locked:
+        if known:
             for slip in (0, -1, 1, -2, 2):
                 if at + slip >= 0 and _plus_sync(bits, at + slip, count, codes) >= 0:
                     place = at + slip
@@ -277,11 +280,13 @@ def plus_frames(bits: Any, count: int, codes: Any, starts: Any, found_codes: Any
             while place + DVD_FRAME <= count and _plus_sync(bits, place, count, codes) < 0:
                 place += 1
             if place + DVD_FRAME > count:
+                at, known = place, 0
                 break
         starts[found], found_codes[found] = place, _plus_sync(bits, place, count, codes)
         found += 1
-        misses, locked = 0, True
+        misses, known = 0, 1
         at = place + DVD_FRAME
+    state[0], state[1], state[2] = at, misses, known
     return found
 
 

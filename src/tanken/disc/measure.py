@@ -17,8 +17,9 @@ from tanken.base.errors import InputError
 from tanken.base.progress import Event, Progress, silent
 from tanken.base.records import Record
 from tanken.disc import geometry, inputs
-from tanken.disc.cd import channel, circ, efm, sector, subcode
-from tanken.disc.dvd import block, frame, modulation
+from tanken.disc.cd import channel, circ, sector, subcode
+from tanken.disc.dvd import block, frame
+from tanken.disc.dvd import channel as dvd_channel
 from tanken.disc.dvd.block import COLUMNS, ROWS
 from tanken.disc.dvd.decode import Report, decode
 from tanken.disc.dvd.frame import SECTORS, USER
@@ -242,23 +243,22 @@ def _frames_only(piece: Bytes, start: int, made: Measurement) -> Iterator[Line]:
 
 
 def _dvd_runs(source: Source, made: Measurement, progress: Progress) -> Iterator[Line]:
-    """A channel of run lengths: bits, sync frames, recording frames, blocks from the first sector whose number is a multiple of 16 on."""
+    """A channel of run lengths, put into ECC blocks by the sectors' numbers. What was measured before it was stopped is read again, not decoded."""
     if made.place.get("done"):
         return
-    rows, marks = modulation.decode(efm.from_runs(np.asarray(source.data)))
-    numbers = frame.psns(rows.reshape(len(rows), block.RECORDED_ROWS * COLUMNS))
-    votes = np.bincount(((np.arange(len(rows)) - numbers) % SECTORS).astype(np.int64), minlength=1)
-    skip = int(votes.argmax())
-    rows = rows[skip:]
-    made.layers = max(made.layers, layers_of(np.ascontiguousarray(rows[:, 0, :6])))
-    rows = rows[: len(rows) // SECTORS * SECTORS]
-    total = len(rows) // SECTORS
-    for start in range(len(made.lines), total, CHUNK):
-        yield from _blocks(block.from_recorded(rows[start * SECTORS : (start + CHUNK) * SECTORS]), start, made)
-        progress(Event("measure", min(start + CHUNK, total), total, f"{total} ECC blocks"))
+    found, done, begun = dvd_channel.Blocks(), 0, len(made.lines)
+    for frames, taken in dvd_channel.blocks(source.data, found):
+        made.layers = max(made.layers, layers_of(np.ascontiguousarray(frames[:, 0, :6])))
+        skip = min(len(frames), SECTORS * max(0, begun - done))
+        done += len(frames) // SECTORS
+        for start in range(skip, len(frames), CHUNK * SECTORS):
+            yield from _blocks(block.from_recorded(frames[start : start + CHUNK * SECTORS]), len(made.lines), made)
+        inputs.forget(source.data, taken)
+        if taken < source.units:
+            progress(Event("measure", taken, source.units, f"{done} ECC blocks"))
+    progress(Event("measure", source.units, source.units, f"{done} ECC blocks"))
     made.place = {"done": True}
-    words = f"{int(marks[skip : skip + len(rows)].sum())} symbols were no word of the modulation"
-    made.notes.append(words if total else "no whole ECC block was found in the channel")
+    made.notes.append(f"{found.strange} symbols were no word of the modulation" if done else "no whole ECC block was found in the channel")
 
 
 def classes(done: circ.Decoded, second: int) -> tuple[dict[str, int], dict[str, int]]:

@@ -5,7 +5,9 @@ DVD: inner and outer code; CD: CIRC, P and Q, C2 pointers as erasures; images: R
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,8 +17,7 @@ from tanken.base.errors import InputError, UsageError
 from tanken.base.progress import Event, Progress, silent
 from tanken.base.records import Record
 from tanken.disc import inputs, merge, saving_cd
-from tanken.disc.cd import efm
-from tanken.disc.dvd import block, decode, frame, modulation
+from tanken.disc.dvd import block, channel, decode, frame
 from tanken.disc.dvd.frame import SECTORS
 from tanken.disc.dvdisaster import repair
 from tanken.disc.inputs import Source
@@ -159,17 +160,21 @@ def _frames(sources: list[Source], out: Saved, put: Put, progress: Progress) -> 
 
 
 def _runs(sources: list[Source], out: Saved, put: Put, progress: Progress) -> None:
-    """Channels as recording frames, then as those."""
-    found = []
-    for source in sources:
-        rows, _ = modulation.decode(efm.from_runs(np.asarray(source.data)))
-        first = int(np.bincount((np.arange(len(rows)) - frame.psns(rows.reshape(len(rows), block.RECORDED_ROWS * block.COLUMNS))) % SECTORS, minlength=1).argmax())
-        rows = rows[first : first + (len(rows) - first) // SECTORS * SECTORS]
-        if not len(rows):
-            raise InputError("no whole ECC block in the channel", where=source.name, wanted="run lengths of a DVD")
-        found.append(Source(source.name, inputs.FORMATS["dvd2366"], rows.reshape(-1)))
-    out.notes.append("written as recording frames of 2,366 bytes")
-    _dvd(found, out, put, progress)
+    """Channels as recording frames, in files that have no name, then as those."""
+    with ExitStack() as open_files:
+        found = []
+        for source in sources:
+            file, count = open_files.enter_context(tempfile.TemporaryFile()), 0
+            for frames, taken in channel.blocks(source.data, channel.Blocks()):
+                count += file.write(frames.data)
+                inputs.forget(source.data, taken)
+                progress(Event("channel", taken, source.units, source.name))
+            if not count:
+                raise InputError("no whole ECC block in the channel", where=source.name, wanted="run lengths of a DVD")
+            file.flush()
+            found.append(Source(source.name, inputs.FORMATS["dvd2366"], np.memmap(file, dtype=np.uint8, mode="r")))
+        out.notes.append("written as recording frames of 2,366 bytes")
+        _dvd(found, out, put, progress)
 
 
 def _image(sources: list[Source], out: Saved, ecc: str | None, progress: Progress) -> tuple[Bytes, Bytes | None]:

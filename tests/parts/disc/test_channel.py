@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from tanken.base.interrupt import held
 from tanken.disc import damage, inputs, measure, press, saving
 from tanken.disc.cd import channel, circ, efm
-from tanken.disc.cd.flywheel import Flywheel
+from tanken.disc.dvd import channel as dvd_channel
+from tanken.disc.flywheel import Flywheel
 
 IMAGE = np.random.default_rng(13).integers(0, 256, 180 * 2048, dtype=np.uint8).tobytes()
 
@@ -86,6 +87,44 @@ def test_circ_in_pieces(cuts: list[int], count: int) -> None:
     done = [decoder.feed(frames[a:b], erased[a:b], b == len(frames) and i == len(places)) for i, (a, b) in enumerate(pieces)]
     for name in ("frames", "marks", "c1", "c2", "symbols"):
         assert (np.concatenate([getattr(one, name) for one in done]) == getattr(at_once, name)).all()
+
+
+@cache
+def dvd_runs(seed: int) -> np.ndarray:
+    """Run lengths of eight ECC blocks, damaged in the same ways."""
+    rng = np.random.default_rng(seed)
+    kinds = [damage.parse(f"jitter:level={rng.choice([0.0001, 0.01])}")]
+    whole = np.frombuffer(b"".join(press.press_dvd((IMAGE * 2)[: 8 * 32768], "t", kinds, seed)), dtype=np.uint8).copy()
+    for at in rng.integers(0, len(whole), 4).tolist():
+        whole[at : at + int(rng.integers(1, 20_000))] = 0
+    whole = whole[whole > 0]
+    whole[rng.integers(0, len(whole), 100)] = rng.integers(0, 16, 100)
+    return whole
+
+
+def dvd_blocks(data: np.ndarray, step: int) -> tuple[bytes, int]:
+    found = dvd_channel.Blocks()
+    return b"".join(piece.tobytes() for piece, _ in dvd_channel.blocks(data, found, step)), found.strange
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2), st.integers(10_000, 600_000))
+def test_pieces_of_a_dvd_are_as_the_whole(seed: int, step: int) -> None:
+    frames, strange = dvd_blocks(dvd_runs(seed), step)
+    assert (frames, strange) == dvd_blocks(dvd_runs(seed), 1 << 30) and len(frames) >= 6 * 16 * 2366
+
+
+def test_a_dvd_channel_goes_on(tmp_path: Path) -> None:
+    """Lost sectors leave their places in a block; a measurement that was stopped goes on behind its lines."""
+    (tmp_path / "a.t").write_bytes(dvd_runs(1).tobytes())
+    source = inputs.read(str(tmp_path / "a.t"), "dvdt")
+    made, half = measure.begin(source), measure.begin(source)
+    lines = list(measure.run(source, made))
+    assert made.column("psn").tolist() == [0x030000 + 16 * i for i in range(len(lines))] and len(lines) >= 7 and made.notes == [*half.notes, made.notes[-1]]
+    next(measure.run(source, half))
+    again = measure.Measurement.restore(json.dumps(half.state()), "state")
+    list(measure.run(source, again))
+    assert again.lines == made.lines and (again.grid.wrong == made.grid.wrong).all() and again.notes == made.notes
 
 
 def test_flywheel() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tanken.disc.cd import circ, efm, sector, subcode
-from tanken.disc.cd.flywheel import Flywheel
+from tanken.disc.flywheel import Flywheel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FRAMES = 75 * circ.FRAMES  # of a second
 SPAN = 55  # frames: a sector's bytes lie in the 111 channel frames from its first data frame on; this is their middle
-WARM = 300  # frames that must be read before a second so that all of it is known
+WARM = 400  # frames that must be read before a second so that all of it is known
 SILENT = 0.9  # share of bytes alike in what is no sector
 PREGAP = 150  # sectors by which the time in Q is ahead of the program area's first
 
@@ -151,7 +151,7 @@ class Channel:
     @property
     def place(self) -> dict[str, Any]:
         """In the types of JSON."""
-        early = [item for item in self._before if item[0] <= self._second * FRAMES - WARM] or self._before[:1]
+        early = [item for item in self._before if item[0] <= min(self._second * FRAMES, self._frames) - WARM] or self._before[:1]
         self._before = self._before[self._before.index(early[-1]) :]
         frame, reader = early[-1]
         return {"reader": reader, "frame": frame, "second": self._second, "q": self._wheel.place, "sectors": self._sectors.place, "clock": self._clock.carry}
@@ -196,7 +196,7 @@ class Channel:
         made = Second(self._second, places, self._c1[part], self._c2[part], self._symbols[part], int((~self._synced[part]).sum()),
                       int((~subcode.q_good(q)).sum()), sectors, bad)  # fmt: skip
         self._second += 1
-        keep = min(first + count, self._wheel.found[0] if self._wheel.found else first + count) - self._base
+        keep = min(first + count, self._wheel.found[0] if self._wheel.found else first + count, self._wheel.edge) - self._base
         self._sub, self._synced = self._sub[keep:], self._synced[keep:]
         self._c1, self._c2, self._symbols = self._c1[keep:], self._c2[keep:], self._symbols[keep:]
         self._base += keep

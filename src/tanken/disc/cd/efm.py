@@ -6,6 +6,7 @@ IEC 60908 section 15, ECMA-130 section 19 and annex D; the words stand in `efm.t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,7 +126,7 @@ class Reader:
         self._next += len(ends)
         before = len(self._bits)
         total = before + (int(ends[-1]) if len(ends) else 0)
-        bits = np.zeros(total + (18 if self.ended else 0), dtype=np.uint8)
+        bits = np.zeros(total + (17 if self.ended else 0), dtype=np.uint8)
         bits[:before] = self._bits
         bits[before - 1 + ends] = 1
         most = len(bits) // (FRAME - 2) + 1
@@ -153,6 +154,21 @@ def decode(bits: Bytes) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
 def to_runs(bits: Bytes) -> Bytes:
     """Run lengths of all channel bits of a stream."""
     return Runs().feed(bits)
+
+
+def bits_of(runs: Bytes, step: int = STEP) -> Iterator[tuple[Bytes, int]]:
+    """The channel bits of run lengths piece by piece, and how many run lengths were taken; together they are `from_runs`."""
+    head = np.zeros(LEAD + 1, dtype=np.uint8)  # no run tells the zeros at either end
+    head[LEAD] = 1
+    yield head, 0
+    at = 0
+    while at < len(runs):
+        ends = np.cumsum(runs[at : at + step], dtype=np.int64)
+        ends = ends[: max(1, int(np.searchsorted(ends, MOST_BITS)))]
+        at += len(ends)
+        bits = np.zeros(int(ends[-1]) + (17 if at >= len(runs) else 0), dtype=np.uint8)
+        bits[ends[ends > 0] - 1] = 1
+        yield bits, at
 
 
 def from_runs(runs: Bytes) -> Bytes:

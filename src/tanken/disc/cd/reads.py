@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tanken.disc.cd import circ, efm, subcode
-from tanken.disc.cd.flywheel import Flywheel
+from tanken.disc.flywheel import Flywheel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,6 +14,7 @@ import numpy as np
 from tanken.base import native
 from tanken.disc import channel_kernel
 from tanken.disc.dvd.block import COLUMNS, RECORDED_ROWS
+from tanken.disc.flywheel import Flywheel
 from tanken.notation.table import read_tables
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ KERNEL = "tanken.disc.channel_kernel"
 ORDER = (0, 5, 1, 5, 2, 5, 3, 5, 4, 5, 1, 6, 2, 6, 3, 6, 4, 6, 1, 7, 2, 7, 3, 7, 4, 7)
 FRAMES, SYMBOLS, FRAME = len(ORDER), channel_kernel.DVD_SYMBOLS, channel_kernel.DVD_FRAME
 SECTOR_BITS = FRAMES * FRAME
+BEHIND = 34  # bits behind a frame that tell what its last word was
 
 
 @cache
@@ -74,35 +76,57 @@ def encode(recorded: Bytes) -> Bytes:
     return out
 
 
+PLACES = np.full((9, 9), -1, dtype=np.int64)  # by two sync codes in a row (-1 for none, hence one more): which frames of a sector they are
+for _place in range(FRAMES):
+    PLACES[ORDER[_place] + 1, ORDER[(_place + 1) % FRAMES] + 1] = _place
+
+
+class Decoder:
+    """Finds recording frames in channel bits that come piece by piece; what comes out does not depend on the pieces."""
+
+    def __init__(self) -> None:
+        self._bits, self._state = np.zeros(0, dtype=np.uint8), np.zeros(3, dtype=np.int64)
+        self._codes, self._rows = np.zeros(0, dtype=np.int64), np.zeros((0, SYMBOLS), dtype=np.int16)
+        self._wheel = Flywheel(FRAMES, 1)
+        self._base = FRAMES  # number of the first sync frame kept; the first of all is 26, since its sector may have begun before
+        self._marked = 0
+
+    def feed(self, bits: Bytes, last: bool = False) -> tuple[Bytes, NDArray[np.bool_]]:
+        """Recording frames (count, 13, 182), and marks of the bytes that were no word (set to 0) or not found."""
+        module, (bytes_of, numbers) = _engine(), inverse()
+        bits = np.concatenate([self._bits, bits])
+        most = len(bits) // (FRAME - 2) + 2
+        starts, codes = np.zeros(most, dtype=np.int64), np.zeros(most, dtype=np.int64)
+        seen = len(bits) if last else max(0, len(bits) - BEHIND)
+        count = module.plus_frames(bits, seen, numbers, starts, codes, most, self._state)
+        rows = np.empty((count, SYMBOLS), dtype=np.int16)
+        module.plus_symbols(bits, len(bits), starts[:count], count, bytes_of, rows)
+        keep = max(0, int(self._state[0]) - 2)
+        self._bits = bits[keep:].copy()
+        self._state[0] -= keep
+        self._codes, self._rows = np.concatenate([self._codes, codes[:count]]), np.concatenate([self._rows, rows])
+        return self._sectors(last)
+
+    def _sectors(self, last: bool) -> tuple[Bytes, NDArray[np.bool_]]:
+        """Where sectors begin: two codes in a row give the place, two such agree, and a gap is bridged."""
+        end = self._base + len(self._codes)
+        known = end if last else max(self._marked, end - FRAMES)
+        place = PLACES[self._codes[:-1] + 1, self._codes[1:] + 1]
+        told = (np.arange(len(place)) + self._base - place)[place >= 0]
+        votes, counts = np.unique(told, return_counts=True)
+        self._wheel.feed(votes[(counts > 1) & (votes >= self._marked) & (votes < known)], end + FRAMES - 1 if last else known, last)
+        self._marked = known
+        firsts = self._wheel.take(end + FRAMES)
+        out = np.full((len(firsts), FRAMES, SYMBOLS), -1, dtype=np.int16)
+        for i, first in enumerate(firsts):
+            low, high = max(self._base, first), min(end, first + FRAMES)
+            out[i, low - first : high - first] = self._rows[low - self._base : high - self._base]
+        keep = max(0, min(self._wheel.edge, self._marked, end) - self._base)
+        self._codes, self._rows, self._base = self._codes[keep:], self._rows[keep:], self._base + keep
+        shaped = out.reshape(-1, RECORDED_ROWS, COLUMNS)
+        return np.where(shaped < 0, 0, shaped).astype(np.uint8), shaped < 0
+
+
 def decode(bits: Bytes) -> tuple[Bytes, NDArray[np.bool_]]:
-    """Recording frames (count, 13, 182) found in channel bits, and marks of the bytes that were no word (set to 0) or not found."""
-    module, (bytes_of, numbers) = _engine(), inverse()
-    most = len(bits) // FRAME + 2
-    starts, codes = np.zeros(most, dtype=np.int64), np.zeros(most, dtype=np.int64)
-    count = module.plus_frames(bits, len(bits), numbers, starts, codes, most)
-    rows = np.empty((count, SYMBOLS), dtype=np.int16)
-    module.plus_symbols(bits, len(bits), starts[:count], count, bytes_of, rows)
-    firsts = _sectors(codes[:count])
-    out = np.full((len(firsts), FRAMES, SYMBOLS), -1, dtype=np.int16)
-    for i, first in enumerate(firsts):
-        low, high = max(0, first), min(count, first + FRAMES)
-        out[i, low - first : high - first] = rows[low:high]
-    shaped = out.reshape(-1, RECORDED_ROWS, COLUMNS)
-    return np.where(shaped < 0, 0, shaped).astype(np.uint8), shaped < 0
-
-
-def _sectors(codes: NDArray[np.int64]) -> list[int]:
-    """Indices of the frames that begin sectors: two codes in a row give the place; a gap in the grid is bridged."""
-    places: dict[tuple[int, int], int] = {(ORDER[i], ORDER[(i + 1) % FRAMES]): i for i in range(FRAMES)}
-    votes: dict[int, int] = {}
-    for i in range(len(codes) - 1):
-        place = places.get((int(codes[i]), int(codes[i + 1])))
-        if place is not None:
-            votes[i - place] = votes.get(i - place, 0) + 1
-    starts: list[int] = []
-    for first in sorted(start for start, count in votes.items() if count >= 2):
-        if not starts or first - starts[-1] >= FRAMES // 2:
-            while starts and first - starts[-1] >= FRAMES + FRAMES // 2:  # sectors whose codes were all lost
-                starts.append(starts[-1] + FRAMES)
-            starts.append(first)
-    return starts
+    """Recording frames (count, 13, 182) found in all channel bits of a stream, and marks of the bytes that were no word (set to 0) or not found."""
+    return Decoder().feed(bits, True)

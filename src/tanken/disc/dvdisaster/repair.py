@@ -103,7 +103,8 @@ class Work:
 def _sectors(image: Bytes, count: int, made: Layout) -> tuple[Bytes, Flags]:
     """A copy of the first `count` sectors; those that are not there or carry the mark of a dead sector are bad.
 
-    Of a file that has them all only what is changed takes memory: the copy is a private mapping. Raises InputError where so many are not there that no row of sectors could be repaired, before memory is asked for.
+    Of a file that has them all only what is changed takes memory: the copy is a private mapping.
+    Raises InputError where so many are not there that no row of sectors could be repaired, before memory is asked for.
     """
     there = -(-len(image) // SECTOR)
     if count - there > made.roots * made.layer:

@@ -19,7 +19,7 @@ BACK = 16  # blocks before the first mark that are taken as well
 
 
 class Flywheel:
-    """What it finds does not depend on where the pieces end. `found` are beginnings that are certain; `edge`: none before it is still to come."""
+    """What it finds does not depend on where the pieces end. `found` are beginnings that are certain; `edge`: all before it are found."""
 
     def __init__(self, period: int, at: int = 0, known: bool = False) -> None:
         self.period, self.at, self.known = period, at, known
@@ -30,9 +30,9 @@ class Flywheel:
 
     @property
     def edge(self) -> int:
-        """The first place that may still be found."""
-        if self.known:
-            return self._held[0] if self._held else self.at
+        """No place before this one is still to be found."""
+        if self.known:  # a block may yet turn out to begin within the one before
+            return (self._held[0] if self._held else self.at) - self.period + 1
         return max(self._floor, self.at - BACK * self.period)
 
     def feed(self, marks: NDArray[np.int64], end: int, last: bool = False) -> None:
@@ -89,4 +89,4 @@ class Flywheel:
     @property
     def place(self) -> list[int]:
         """From where another one, fed with the same marks from one period before, goes on to find what was not taken."""
-        return [self.found[0] if self.found else self.edge if self.known else self.at, int(self.known or bool(self.found)), self._floor]
+        return [self.found[0] if self.found else self._held[0] if self._held else self.at, int(self.known or bool(self.found)), self._floor]
