@@ -35,6 +35,8 @@ class Paging(Protocol):
 
     def look_up(self, words: Any, limit: int, linear: int, access: int, how: int, size: int) -> tuple[int, int, bool]: ...
 
+    def check_alignment(self, linear: int, size: int, access: int) -> None: ...
+
     def observed(self, linear: int, size: int, access: int) -> int: ...
 
 
@@ -165,6 +167,8 @@ class PagedMemory:
 
     def _pieces(self, linear: int, size: int, access: int, table: dict[int, Entry]) -> list[tuple[Entry, int, int]]:
         """(page, offset, count) of each page that an access touches; all are looked up before any is used."""
+        if self.watching:
+            self.paging.check_alignment(linear, size, access)
         found, done = [], 0
         while done < size:
             at = linear + done & (1 << 64) - 1

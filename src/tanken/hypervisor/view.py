@@ -151,6 +151,8 @@ class View:
 
     def _pieces(self, linear: int, size: int, access: int) -> list[tuple[int, int]]:
         """(guest-physical address, size) of each page's part, all of them translated before any is touched."""
+        if self.watching:
+            self.processor.check_alignment(linear, size, access)
         first = PAGE - (linear & PAGE - 1)
         if size <= first and not self.watching:
             return [(self._translate(linear, access), size)]

@@ -1,4 +1,4 @@
-# Alignment checks (QEMU's TCG looks away): CR0.AM and AC at level 3 alone, by size, faults behind those of paging; 32-bit programs too.
+# Alignment checks (QEMU's TCG looks away; KVM without VMX runs level 3 on the host's processor): CR0.AM and AC at level 3 alone, by size, faults behind those of paging; 32-bit programs too.
         .include "long.inc"
         .code64
 begin:  OPEN    0x1000
@@ -24,7 +24,7 @@ begin:  OPEN    0x1000
 67:     \first
         \second
         \third
-        int     $0x21
+        ud2
 66:
         .endm
         .set    AC, 0x40000
@@ -32,7 +32,7 @@ begin:  OPEN    0x1000
         .irp    what, "mov 1(%rdi), %al", "mov 1(%rdi), %ax", "mov 2(%rdi), %ax", "mov 2(%rdi), %eax", "mov 4(%rdi), %eax", "mov 4(%rdi), %rax", "mov %rax, 8(%rdi)"
         AT3     AC, 0x2b, "\what"
         .endr
-        .irp    what, "movups 1(%rdi), %xmm0", "movsd 4(%rdi), %xmm0", "movss 2(%rdi), %xmm0", "fldt 4(%rdi)", "fldt 8(%rdi)", "fldl 4(%rdi)", "incl 1(%rdi)", "xchg %ax, 3(%rdi)"
+        .irp    what, "movups 1(%rdi), %xmm0", "movups 8(%rdi), %xmm0", "movups 16(%rdi), %xmm0", "movaps 8(%rdi), %xmm0", "fnstenv 4(%rdi)", "fnstenv 2(%rdi)", "cmpxchg8b 4(%rdi)", "pmovzxbw 4(%rdi), %xmm0", "movsd 4(%rdi), %xmm0", "movss 2(%rdi), %xmm0", "fldt 4(%rdi)", "fldt 8(%rdi)", "fldl 4(%rdi)", "incl 1(%rdi)", "xchg %ax, 3(%rdi)"
         AT3     AC, 0x2b, "\what"
         .endr
         AT3     0, 0x2b, "mov 1(%rdi), %eax"
@@ -41,6 +41,8 @@ begin:  OPEN    0x1000
         AT3     AC, 0x2b, "mov 0x103ffe, %eax" # no page, and not aligned
         AT3     AC, 0x2b, "mov 0x101ffe, %eax" # over a page end
         AT3     AC, 0x2b, "mov 0x102ffe, %eax" # into none
+        AT3     AC, 0x2b, "mov $1, %eax", "shl $63, %rax", "mov 2(%rax), %eax" # no canonical address
+        AT3     AC, 0x2b, "orl $1, 0x8002" # the kernel's
         AT3     AC, 0x2b, "mov $0xeffc, %esp", "push %rax"
         AT3     AC, 0x2b, "mov $0xeff9, %esp", "pop %rax"
         AT3     AC, 0x2b, "mov $0x101003, %esi", "lodsw"

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.guest.system import run
 
 VECTORS = Path(__file__).parents[2] / "vectors"
-ON_KVM = ("control64", "faults64", "real16")
+ON_KVM = ("aligned64", "control64", "crossing64", "faults64", "order64", "real16", "tlb64")
 
 
 def is_for(name: str, oracle: str) -> bool:

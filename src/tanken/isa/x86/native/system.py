@@ -54,7 +54,7 @@ class SystemX86(X86):
     """The target."""
 
     tables = paged_tables
-    own = tuple(f"tanken.isa.x86.native.{name}" for name in ("paged_tlb", "paged_crossing"))
+    own = tuple(f"tanken.isa.x86.native.{name}" for name in ("paged_tlb", "paged_crossing", "paged_emission"))
     translator = ("tanken.isa.x86.native.paged", *X86.translator[1:], WALK, *own, X86.translator[0])
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ VME, DE_FEATURE = 1, 2
 X2APIC, TSC_DEADLINE, HYPERVISOR, PCID, LA57 = 21, 24, 31, 17, 16
 MORE = {
     (1, 0): {user.D: sum(1 << bit for bit in (VME, DE_FEATURE, PSE, MSR, PAE, APIC, MTRR, PGE, PAT, PSE36)), user.C: 1 << PCID | 1 << X2APIC | 1 << TSC_DEADLINE | 1 << HYPERVISOR},
-    (7, 0): {user.B: 1 << 7 | 1 << 10 | 1 << 20, user.C: 1 << 3},  # SMEP, INVPCID, SMAP; PKU
+    (7, 0): {user.B: 1 << 7 | 1 << 10 | 1 << 20, user.C: 1 << 3 | 1 << LA57},  # SMEP, INVPCID, SMAP; PKU
     (0x8000_0001, 0): {user.D: 1 << 26},  # pages of 1 GiB
     (0x8000_0007, 0): {user.D: 1 << 8},  # the time stamp counter never changes its rate
 }  # fmt: skip

@@ -19,6 +19,7 @@ from tanken.isa.x86.semantics import semantic_of
 from tanken.isa.x86.semantics.execution import NM, UD
 from tanken.isa.x86.system import branches as branches  # enters its functions
 from tanken.isa.x86.system import cpuid, debug
+from tanken.isa.x86.system import identity as identity
 from tanken.isa.x86.system import instructions as instructions  # enters its functions
 from tanken.isa.x86.system import state as S
 from tanken.isa.x86.system.core import AC, DB, GP, PF, SS, XM, Core, Shutdown, WindowOpen
@@ -27,7 +28,8 @@ from tanken.isa.x86.system.execution import SYSTEM, SystemExecution
 from tanken.isa.x86.system.state import SystemState
 
 MORE = frozenset({"SMAP", "MSR", "SEP", "PKU", "MONITOR", "INVPCID", "WBNOINVD"})  # what a user program's CPUID does not announce
-ALIGNED = {2: 1, 4: 3, 6: 3, 8: 7, 10: 7}  # bits that must be clear; of 16 bytes and more it is left open, and not looked at
+# Bits of an address that must be clear for an access of so many bytes: SDM volume 3, table 6-8; of 16 and 32, which it leaves open, as AMD's Zen 5 does.
+ALIGNED = {2: 1, 4: 3, 6: 3, 8: 7, 10: 7, 16: 15, 32: 15}
 XSAVES = ("xsave", "xrstor")
 INTERRUPTS = ("int", "int3", "into", "int1")  # their handler clears TF: a step into it is not seen
 BY_NEW_FLAGS = ("syscall", "sysret")  # whether they are a step the flags that they leave decide
@@ -152,11 +154,17 @@ class SystemProcessor:
         state.dr6, state.pending = state.dr6 | state.pending, 0
         raise Faulted(Fault(DB, None, state.rip, why))
 
-    def observed(self, linear: int, size: int, access: int) -> int:
-        """Data breakpoints that an access touches; #AC where a program's access is not aligned and is to be (SDM volume 3, 6.15, table 6-7)."""
+    def check_alignment(self, linear: int, size: int, access: int) -> None:
+        """#AC where a program's access is not aligned and is to be; it comes before #PF and behind the #GP of an address that is not canonical."""
         state = self.state
         if self.aligns and access & USER and not access & IMPLICIT and linear & ALIGNED.get(size, 0):
-            raise Faulted(Fault(AC, 0, state.rip, f"{size} bytes at {linear:#x}: not aligned"))
+            top = 56 if state.cr4 & S.LA57 else 47
+            if state.mode != 64 or linear >> top in (0, (1 << 64 - top) - 1):
+                raise Faulted(Fault(AC, 0, state.rip, f"{size} bytes at {linear:#x}: not aligned"))
+
+    def observed(self, linear: int, size: int, access: int) -> int:
+        """Data breakpoints that an access touches."""
+        state = self.state
         if not state.dr7 & debug.ENABLED or access & IMPLICIT:
             return 0
         return debug.touched(state, linear, size, debug.STORE if access & WRITE else debug.LOAD)
