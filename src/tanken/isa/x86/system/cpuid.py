@@ -30,6 +30,8 @@ def answer(state: SystemState, leaf: int, subleaf: int) -> tuple[int, int, int, 
         words[user.C] &= ~(1 << 27)
     if leaf == 7 and subleaf == 0:
         words[user.C] = words[user.C] & ~(1 << 4) | (1 << 4 if state.cr4 & S.PKE else 0)
+    if leaf == 0x8000_0008:
+        words[user.A] = words[user.A] & ~0xFF00 | 57 << 8  # bits of a linear address: Linux asks these what is canonical
     if leaf == 0x8000_0001:
         words[user.D] |= (words_of_basic() & user.SHARED)
     return words[0], words[1], words[2], words[3]
