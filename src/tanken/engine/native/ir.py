@@ -182,6 +182,11 @@ class Body(Writer):
 
     # -- where it goes on
 
+    def aim(self, target: Node) -> None:
+        """Read where an indirect jump goes before registers are written: CALL of the stack pointer pushes first."""
+        if target.op not in ("hole", "select"):
+            self.use(target, 64)
+
     def finish(self, target: Node) -> str:
         """The way on; its kind: "next", "jump", "branch", "again" (to itself) or "indirect"."""
         if target.op == "hole":

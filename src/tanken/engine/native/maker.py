@@ -101,6 +101,7 @@ class Maker:
             body.watched = bool(key[0] & self.N.WATCHING)
             body.atomic = bool(instruction.atomic)
             body.events(recording)
+            body.aim(end)
             body.target.put(body, recording.values, live)
             kind = body.finish(end)
             text += ir.function(name, body)
