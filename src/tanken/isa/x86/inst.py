@@ -176,8 +176,9 @@ class Inst:
     @property
     def atomic(self) -> bool:
         """LOCK, and XCHG with memory (SDM volume 3, 8.1.2.2)."""
-        in_memory = not self.columns[Column.REGISTERS] & L.RM_IS_REGISTER
-        return in_memory and (self.lock or self.mnemonic == "xchg")
+        if self.columns[Column.REGISTERS] & L.RM_IS_REGISTER or not (self.lock or self.mnemonic == "xchg"):
+            return False
+        return not rows.record(self.columns[Column.FORM], L.FLAGS) & L.F_OPC_REG  # 90+r, which fills gaps between loops too
 
     @property
     def repeat(self) -> str:

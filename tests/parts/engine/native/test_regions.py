@@ -42,6 +42,7 @@ LOOPS = {
     "recursion": "1: mov $5, %ecx; call 2f; inc %rax; jmp 1b; 2: dec %ecx; jz 3f; push %rcx; call 2b; pop %rcx; add %rcx, %rdx; 3: ret",
     "return elsewhere": """1: inc %eax; call 2f; add %rax, %rbx; jmp 1b; 2: test $7, %al; jnz 3f; addq $17, (%rsp); 3: ret
         nop; nop; 4: sub $3, %rbx; jmp 1b""",
+    "a gap": "1: mov $7, %ecx; add %rcx, (%r8); xchg %ax, %ax; 2: xor %rcx, %rax; dec %ecx; jnz 2b; nop; xchg %rax, %rdx; jmp 1b",
     "two loops": "1: mov $7, %ecx; 2: add %ecx, (%r8); xor %rcx, %rax; dec %ecx; jnz 2b; test $4, %al; jz 1b; push %rax; pop %rbx; add $5, %rax; jmp 1b",
 }
 
