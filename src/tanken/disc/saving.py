@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CHUNK = 64  # ECC blocks at a time
 SHOWN = 100
+SAMPLE = 32  # blocks by which two reads are known to be of one disc
 
 
 @dataclass(slots=True, repr=False)
@@ -100,8 +101,32 @@ def _by_psn(source: Source) -> dict[int, int]:
     return found
 
 
+def _blocks(source: Source, place: int) -> Bytes:
+    """The ECC block (208, 182) at a place of an image."""
+    unit = source.form.unit
+    piece = np.ascontiguousarray(np.asarray(source.data[place * SECTORS * unit : (place + 1) * SECTORS * unit]).reshape(SECTORS, unit)[:, :2366])
+    found: Bytes = block.from_recorded(piece.reshape(-1, block.RECORDED_ROWS, block.COLUMNS))[0]
+    return found
+
+
+def _same_disc(first: Source, places: dict[int, int], other: Source, more: dict[int, int]) -> None:
+    """Raises InputError where the sound blocks of two reads differ: what is of another disc must not be put in."""
+    common = sorted(places.keys() & more.keys())
+    sample = common[:: max(1, len(common) // SAMPLE)]
+    pairs = np.array([[_blocks(first, places[psn]), _blocks(other, more[psn])] for psn in sample], dtype=np.uint8).reshape(-1, 2, block.ROWS, block.COLUMNS)
+    here, there = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+    sound = (decode.decode(here).edc_bad == 0) & (decode.decode(there).edc_bad == 0)
+    differ = (here[sound] != there[sound]).any(axis=(1, 2))
+    if not common or differ.sum() > max(2, 0.5 * sound.sum()):
+        raise InputError("its sectors are not those of the first read", where=other.name, wanted=f"a read of the same disc as {first.name}")
+
+
 def _dvd(sources: list[Source], out: Saved, put: Put, progress: Progress) -> None:
     others = [(source, _by_psn(source)) for source in sources[1:]]
+    if others:
+        places = _by_psn(sources[0])
+        for source, more in others:
+            _same_disc(sources[0], places, source, more)
     unit, count = sources[0].form.unit, sources[0].units // SECTORS
     for start in range(0, count, CHUNK):
         stop = min(start + CHUNK, count)
@@ -129,10 +154,9 @@ def _merged(i: int, before: Bytes, blocks: Bytes, report: decode.Report, others:
     """Tries a block that one read cannot give with all of them."""
     reads = [before[i]]
     for source, places in others:
-        at, unit = places.get(int(report.psn[i])), source.form.unit
+        at = places.get(int(report.psn[i]))
         if at is not None:
-            piece = np.ascontiguousarray(np.asarray(source.data[at * SECTORS * unit : (at + 1) * SECTORS * unit]).reshape(SECTORS, unit)[:, :2366])
-            reads.append(block.from_recorded(piece.reshape(-1, block.RECORDED_ROWS, block.COLUMNS))[0])
+            reads.append(_blocks(source, at))
     if len(reads) == 1:
         return
     trial = merge.blocks(np.array(reads))[None]

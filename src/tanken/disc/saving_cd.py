@@ -5,6 +5,7 @@ ECMA-130 (sectors, P and Q, CIRC); MMC-6 section 6.20 (C2 pointers: one bit a by
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -87,14 +88,23 @@ def _decoded(sources: list[Source], progress: Progress) -> Iterator[tuple[Bytes,
 def _elsewhere(alike: list[Source], others: list[Source], out: Saved, progress: Progress) -> dict[int, Bytes]:
     """What copies whose data lie otherwise in their frames have of the sectors that the reads alike cannot give."""
     versions: dict[int, list[tuple[Bytes, Bytes]]] = {}
+    sound: dict[int, int] = {}  # of some sectors that are right, a check
     for sectors, bad, marks, addresses, _ in _decoded(alike, progress):
+        if len(sound) < MOST:
+            sound.update((addresses[i], zlib.crc32(sectors[i])) for i in np.flatnonzero(~bad).tolist())
         for i in np.flatnonzero(bad).tolist():
             if len(versions) < MOST:
                 versions[addresses[i]] = [(sectors[i].copy(), marks[i].copy())]
     saved: dict[int, Bytes] = {}
     for source in others:
+        same = differ = 0
         for sectors, bad, marks, addresses, _ in _decoded([source], progress):
             for i, address in enumerate(addresses):
+                if address in sound and not bad[i]:
+                    alike_here = sound[address] == zlib.crc32(sectors[i])
+                    same, differ = same + alike_here, differ + (not alike_here)
+                    if differ > max(2, same):
+                        raise _strange(source, alike[0])
                 if address in versions:
                     versions[address].append((sectors[i].copy(), marks[i].copy()))
                     if not bad[i]:
@@ -106,6 +116,11 @@ def _elsewhere(alike: list[Source], others: list[Source], out: Saved, progress: 
                 saved[address] = merged[0]
     out.notes.append(f"{len(others)} copies whose data lie otherwise in their frames gave {len(saved)} of {len(versions)} sectors")
     return saved
+
+
+def _strange(other: Source, first: Source) -> InputError:
+    """For what is of another disc and must not be put in."""
+    return InputError("its sectors are not those of the first read", where=other.name, wanted=f"a read of the same disc as {first.name}")
 
 
 def _stream(data: Bytes, unit: int, first: int, count: int, width: int = sector.SECTOR) -> tuple[Bytes, Flags]:
@@ -135,11 +150,24 @@ def shift_of(first: Source, other: Source) -> int:
     if not first.audio and not other.audio:
         blocks = [_first_block(source) for source in (first, other)]
         if None not in blocks:
-            return (blocks[0] - blocks[1]) * sector.SECTOR  # type: ignore[operator]
+            shift: int = (blocks[0] - blocks[1]) * sector.SECTOR  # type: ignore[operator]
+            _same_disc(first, other, shift)
+            return shift
     found = _by_samples(first, other)
     if found is None:
         raise InputError("nothing in it is as in the first read", where=other.name, wanted=f"a read of the same disc as {first.name}")
     return found
+
+
+def _same_disc(first: Source, other: Source, shift: int) -> None:
+    """Raises InputError where the sound sectors of two reads differ."""
+    starts = np.unique(np.linspace(0, max(0, first.units - 1), 100).astype(np.int64)) * sector.SECTOR
+    pairs = [(_stream(first.data, first.form.unit, at, sector.SECTOR)[0], _stream(other.data, other.form.unit, at + shift, sector.SECTOR)[0]) for at in starts.tolist()]
+    reads = np.array(pairs).transpose(1, 0, 2)
+    sound = np.logical_and.reduce([(sector.modes(read) > 0) & ~sector.edc_errors(read, sector.modes(read)) for read in map(np.ascontiguousarray, reads)])
+    differ = (reads[0][sound] != reads[1][sound]).any(axis=1)
+    if differ.sum() > max(2, 0.5 * sound.sum()):
+        raise _strange(other, first)
 
 
 def _first_block(source: Source) -> int | None:

@@ -263,6 +263,17 @@ def test_reads_with_pointers_and_offsets(tmp_path: Path) -> None:
     assert (np.concatenate(fixed) == audio).all() and any("-1 sectors" in note or "samples" in note for note in out.notes) and any(": 0 bytes" in note for note in out.notes)
 
 
+def test_another_disc_is_refused(tmp_path: Path) -> None:
+    """Sectors of another disc have the same numbers, but must not be put in."""
+    for name, image in (("a", IMAGE[: 40 * 32768]), ("b", IMAGE[50 * 32768 : 90 * 32768])):
+        (tmp_path / f"{name}.raw").write_bytes(b"".join(press.press_dvd(image[: 10 * 32768].tobytes())))
+        (tmp_path / f"{name}.efm").write_bytes(b"".join(press.press_cd(image[: 100 * 2048].tobytes(), [("jitter", {"level": 0.05})])))
+        sector.make(image[: 40 * 2048].reshape(40, 2048)).tofile(tmp_path / f"{name}.bin")
+    for form in ("raw", "efm", "bin"):
+        with pytest.raises(InputError, match="of the same disc"):
+            saving.save([str(tmp_path / f"a.{form}"), str(tmp_path / f"b.{form}")])
+
+
 def test_differences_between_reads_become_erasures() -> None:
     code = block.inner()
     row = code.encode(np.arange(172, dtype=np.uint8))

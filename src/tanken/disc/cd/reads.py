@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 WINDOW = 7350  # frames put together at a time
 LOOK = 10 * 7350  # frames that are compared to find how copies lie to each other
 LEAST = 3  # frames alike that tell it
+SAME = 0.5  # share of symbols that are alike where two reads are of one disc
 GAP = 10 * 7350  # frames that no read has, beyond which they are left out
 
 
@@ -146,12 +147,14 @@ def align(first: Read, other: Read) -> bool:
         if found >= 0:
             moved[found - number] = moved.get(found - number, 0) + 1
     best = max(moved, key=lambda by: moved[by], default=0)
-    if moved.get(best, 0) >= LEAST and 2 * moved[best] > sum(moved.values()):
-        other.shift += best
-        return True
-    _, here, there = np.intersect1d(numbers, more, return_indices=True)
-    same = symbols[here, 1:] == others[there, 1:]
-    return bool(len(here)) and float(same.mean()) > 0.5
+    by = best if moved.get(best, 0) >= LEAST and 2 * moved[best] > sum(moved.values()) else 0
+    _, here, there = np.intersect1d(numbers, more + by, return_indices=True)
+    told = (symbols[here, 1:] >= 0) & (others[there, 1:] >= 0)
+    same = (symbols[here, 1:] == others[there, 1:])[told]
+    if not len(same) or float(same.mean()) <= SAME:
+        return False
+    other.shift += by
+    return True
 
 
 def windows(reads: list[Read]) -> Iterator[tuple[Bytes, NDArray[np.bool_], bool]]:
