@@ -195,7 +195,7 @@ def efm_symbols(bits: Any, starts: Any, frames: int, table: Any, out: Any) -> No
             at = start + 27 + 17 * s
             word = 0
             for i in range(14):
-                word = word << 1 | bits[at + i]
+                word = word << 1 | int(bits[at + i])
             out[f, s] = table[word]
 
 
@@ -294,7 +294,7 @@ def plus_frames(bits: Any, count: int, codes: Any, starts: Any, found_codes: Any
 def _word(bits: Any, at: int, count: int) -> int:
     word = 0
     for i in range(16):
-        word = word << 1 | (bits[at + i] if at + i < count else 0)
+        word = word << 1 | (int(bits[at + i]) if at + i < count else 0)
     return word
 
 

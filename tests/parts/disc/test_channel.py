@@ -20,10 +20,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tanken.base import native
 from tanken.base.interrupt import held
 from tanken.disc import damage, inputs, measure, press, saving
 from tanken.disc.cd import channel, circ, efm
 from tanken.disc.dvd import channel as dvd_channel
+from tanken.disc.dvd import modulation
 from tanken.disc.flywheel import Flywheel
 
 IMAGE = np.random.default_rng(13).integers(0, 256, 180 * 2048, dtype=np.uint8).tobytes()
@@ -125,6 +127,24 @@ def test_a_dvd_channel_goes_on(tmp_path: Path) -> None:
     again = measure.Measurement.restore(json.dumps(half.state()), "state")
     list(measure.run(source, again))
     assert again.lines == made.lines and (again.grid.wrong == made.grid.wrong).all() and again.notes == made.notes
+
+
+def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernels as plain Python make and find the same."""
+    made = b"".join(press.press_cd(IMAGE[:4096])), b"".join(press.press_dvd(IMAGE[:32768], "t"))
+    monkeypatch.setattr(native, "twin", lambda name: None)
+    for engine in (efm._engine, modulation._engine):
+        engine.cache_clear()
+    try:
+        assert b"".join(press.press_cd(IMAGE[:4096])) == made[0]
+        (second,) = channel.Channel(np.frombuffer(made[0], dtype=np.uint8)).seconds()
+        assert len(second.sectors) == 2 and not second.bad.any() and second.unsynced == second.q_bad == 0
+        runs = np.frombuffer(made[1], dtype=np.uint8)[:24_000]
+        frames, strange = modulation.decode(efm.from_runs(runs))
+        assert len(frames) >= 2 and not strange[:2].any() and frames[1, 0, 3] == 1
+    finally:
+        for engine in (efm._engine, modulation._engine):
+            engine.cache_clear()
 
 
 def test_flywheel() -> None:
