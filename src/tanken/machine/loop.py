@@ -128,8 +128,9 @@ class Loop:
 
     def step(self) -> None:
         """Enter the guest once and do what it asks."""
-        if self.halted:
-            return self._wait()  # a machine that was put back so
+        if self.halted:  # it was put back so, or stopped so
+            self._look_around()
+            return self._wait()
         exit = self.vcpu.run(self._enter())
         self._left()
         self.exits += 1
