@@ -18,6 +18,7 @@ CONNECTED = R["MSR"].mask("DCD", "DSR", "CTS")
 NO_INTERRUPT, LINE_STATUS, DATA, TIMEOUT, EMPTY, MODEM = 0x1, 0x6, 0x4, 0xC, 0x2, 0x0  # IIR, table V of the data sheet
 TRIGGERS = (1, 4, 8, 14)
 DEPTH = 16
+LSR, WAITING = R["LSR"].offset, 3  # so many readings of the line status in a row, and the guest waits for input
 
 
 class Uart(Device):
@@ -25,7 +26,7 @@ class Uart(Device):
 
     name = "uart"
     registers = R
-    KEPT = ("divisor", "ier", "fcr", "lcr", "mcr", "scratch", "received", "overrun", "deltas", "transmitter_empty")
+    KEPT = ("divisor", "ier", "fcr", "lcr", "mcr", "scratch", "received", "overrun", "deltas", "transmitter_empty", "asked")
 
     def __init__(self, irq: Line, far: CharDevice | None = None) -> None:
         self.irq, self.far = irq, far
@@ -35,7 +36,7 @@ class Uart(Device):
         self.divisor = 12
         self.ier = self.fcr = self.lcr = self.mcr = self.scratch = self.deltas = 0
         self.received: list[int] = []
-        self.overrun = 0
+        self.overrun = self.asked = 0
         self.transmitter_empty = 0  # the interrupt of that kind waits
         self._update()
 
@@ -43,11 +44,13 @@ class Uart(Device):
         return "dlab" if self.lcr & DLAB else ""
 
     def read(self, offset: int, size: int) -> int:
+        self.asked = min(self.asked + 1, WAITING) if offset == LSR else 0
         if self.lcr & DLAB and offset < 2:
             return self.divisor >> 8 * offset & 0xFF
         return (self._rbr, self._ier, self._iir, lambda: self.lcr, lambda: self.mcr, self._lsr, self._msr, lambda: self.scratch)[offset]()
 
     def write(self, offset: int, value: int, size: int) -> None:
+        self.asked = 0
         if self.lcr & DLAB and offset < 2:
             self.divisor = self.divisor & 0xFF << 8 * (1 - offset) | value << 8 * offset
         elif offset == 0:
@@ -126,8 +129,8 @@ class Uart(Device):
 
     @property
     def listens(self) -> bool:
-        """Whether the guest is ready for input: it asked to be sent some (RTS), or told of it."""
-        return bool(self.mcr & RTS or self.ier & ERBFI)
+        """Whether the guest is ready for input: it asked to be sent some (RTS), or told of it, or looks for it again and again."""
+        return bool(self.mcr & RTS or self.ier & ERBFI or self.asked == WAITING)
 
     def poll(self) -> None:
         """Take what came in on the line, as much as there is room for. Input is kept back until the guest is ready: clearing the FIFOs would lose it."""
