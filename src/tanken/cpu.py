@@ -6,16 +6,14 @@ promises.
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tanken import engines
 from tanken.base import native
 from tanken.base.errors import InputError, UsageError
+from tanken.base.interrupt import deferred
 from tanken.engine import snapshot
 from tanken.engine.hooks import EVERYWHERE, STOP, Hook, Hooks
 from tanken.engine.memory import AddressSpace, Miss
@@ -87,7 +85,6 @@ class Cpu:
         self.hooks = Hooks(self.state, "regs")
         self.engine.attach(self.hooks)
         self._running = self._stop = False
-        self._interrupted: list[tuple[int, Any]] = []
         self._captured: snapshot.MemoryImage | None = None
 
     def __repr__(self) -> str:
@@ -228,21 +225,19 @@ class Cpu:
         self._running, self._stop = True, False
         end = None if budget is None else self.executed + budget
         try:
-            with self._interruptible():
+            with deferred(self._in_hook) as handle:  # signals come between two instructions: the state is exact when a handler raises
                 while True:
-                    exit = self._part(end)
+                    exit = self._part(end, handle)
                     if exit is not None:
                         return exit if not isinstance(exit, Budget) else Budget(budget or 0)
         finally:
             self._running = False
 
-    def _part(self, end: int | None) -> Exit | None:
+    def _part(self, end: int | None, handle: Callable[[], None]) -> Exit | None:
         """Up to SLICE instructions; None where it goes on."""
         left = SLICE if end is None else min(SLICE, end - self.executed)
         exit = self.engine.run(left)
-        if self._interrupted:
-            number, handler = self._interrupted.pop()
-            handler(number, None)
+        handle()
         if self._stop:
             return Debug("stopped")
         if isinstance(exit, Budget):
@@ -264,26 +259,9 @@ class Cpu:
         else:
             self.hooks.held |= STOP
 
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Ctrl-C comes between two instructions: the state is exact when KeyboardInterrupt is raised."""
-        handler = signal.getsignal(signal.SIGINT)
-        if not callable(handler) or threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def arrive(number: int, frame: Any) -> None:
-            inside = getattr(self.engine, "table", None)
-            if self.hooks.inside or (inside is not None and inside.inside):
-                handler(number, frame)
-            else:
-                self._interrupted.append((number, handler))
-
-        signal.signal(signal.SIGINT, arrive)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, handler)
+    def _in_hook(self) -> bool:
+        table = getattr(self.engine, "table", None)
+        return bool(self.hooks.inside or (table is not None and table.inside))
 
     # -- snapshots
 

@@ -10,8 +10,9 @@ import ctypes
 import os
 import signal
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
+
+from tanken.base.interrupt import NUMBERS, python_handler
 
 PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 0, 1, 2, 4
 MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS, MAP_NORESERVE = 1, 2, 0x10, 0x20, 0x4000
@@ -116,7 +117,6 @@ class _Action(ctypes.Structure):
 
 
 _now = _Action()
-_python_handler: Callable[[int], Any] = import_module("_signal").getsignal  # without making an enum of it
 SA_SIGINFO, SA_NODEFER = 4, 0x4000_0000
 FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 
@@ -132,8 +132,6 @@ def handle_faults(handler: int, steps: bool = False) -> None:
             raise OSError(ctypes.get_errno(), "sigaction")
 
 
-INTERRUPTS = tuple(map(int, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGUSR1,
-                             signal.SIGUSR2, signal.SIGCHLD, signal.SIGWINCH, signal.SIGTSTP, signal.SIGIO)))  # fmt: skip
 _chained: dict[int, object] = {}
 _chained_to = [0]
 _seen: list[object] = []  # Python's handlers when they were chained last
@@ -141,14 +139,14 @@ _seen: list[object] = []  # Python's handlers when they were chained last
 
 def chain_interrupts(handler: int, old: int) -> None:
     """Let the code at `handler` see the signals that Python has handlers for, before them; their addresses stand at `old`, by number."""
-    handlers = [_python_handler(number) for number in INTERRUPTS]
+    handlers = [python_handler(number) for number in NUMBERS]
     if _chained_to[0] != handler:
         _chained.clear()
         _chained_to[0] = handler
     elif handlers == _seen:
         return
     _seen[:] = handlers
-    for number, python in zip(INTERRUPTS, handlers, strict=True):
+    for number, python in zip(NUMBERS, handlers, strict=True):
         if not callable(python):
             _chained.pop(number, None)
         elif _chained.get(number) is not python:
