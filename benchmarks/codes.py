@@ -14,7 +14,7 @@ from typing import Any
 
 from tanken.cli import debian
 from tanken.engine.native.maker import Maker
-from tanken.hypervisor import own
+from tanken.hypervisor import compiled
 from tanken.hypervisor.making import CODES, Shape, Stencils
 from tanken.isa.x86.inst import disassemble
 from tanken.machine.console import Memory
@@ -77,7 +77,7 @@ def main() -> int:
         os.environ["TANKEN_CACHE"] = work
         Path(work, "initrd").write_bytes(busybox(modules=debian.modules(image)))
         asked = recorded()
-        own.store()  # the translator alone
+        compiled.store()  # the translator alone
         for protocol in ("linux", "pvh"):
             settings: dict[str, Any] = {"kernel": str(image), "initrd": f"{work}/initrd", "append": debian.APPEND, "cpu": "own", "protocol": protocol}
             far = Shell()

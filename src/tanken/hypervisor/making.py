@@ -120,7 +120,7 @@ def make(tell: Progress = silent) -> None:
     """Make what is missing: the stencils by a second process meanwhile. Nothing where all is there."""
     if is_made():
         return
-    from tanken.hypervisor import own
+    from tanken.hypervisor import compiled
 
     began, done = time.monotonic(), [0, 1]
     tell(Event(JOB, 0, 1))
@@ -141,7 +141,7 @@ def make(tell: Progress = silent) -> None:
     for thread in threads:
         thread.start()
     try:
-        own.store()
+        compiled.store()
         child.wait()
     except BaseException:
         child.kill()

@@ -7,24 +7,23 @@ the vcpu stops exactly when a timer is due, so that a run repeats; with the real
 from __future__ import annotations
 
 import platform
-import struct
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Any
 
 from tanken.base import native as gate
 from tanken.base.errors import InternalError
 from tanken.board.clock import Clock
-from tanken.board.devices.pvclock import FEATURES, SIGNATURE
 from tanken.board.memory import Memory
 from tanken.engine.paged import PagedMemory
 from tanken.engine.system import SystemInterpreter, Touching
 from tanken.hypervisor import exits as E
 from tanken.hypervisor.apic_page import ApicPage
 from tanken.hypervisor.coalescing import Zones
+from tanken.hypervisor.compiled import native_engine
+from tanken.hypervisor.cpuid import cpuid
 from tanken.hypervisor.mmio import Done, Emulation, Raised
 from tanken.hypervisor.vcpu import wants_answer
 from tanken.hypervisor.view import physical_of
@@ -94,24 +93,7 @@ class OwnVcpu:
         self.engine.bias = bias if self.clock.mode == "instructions" else max(bias, self.engine.bias)
 
     def _cpuid(self, leaf: int, subleaf: int) -> tuple[int, int, int, int]:
-        """As the processor's own, with the frequencies of the clock: TSC and crystal (15h), megahertz (16h); and the clock that KVM's guests know."""
-        crystal = 25_000_000
-        if leaf == 0:
-            return (0x16, *self.processor.cpuid(0, 0)[1:])
-        if leaf == 0x15:
-            return crystal, self.clock.tsc_hz, crystal, 0
-        if leaf == 0x16:
-            megahertz = self.clock.tsc_hz // 1_000_000
-            return megahertz, megahertz, 100, 0
-        if leaf == 0x4000_0000:
-            b, c, d = struct.unpack("<III", SIGNATURE)
-            return 0x4000_0001, b, c, d
-        if leaf == 0x4000_0001:
-            return FEATURES, 0, 0, 0
-        a, b, c, d = self.processor.cpuid(leaf, subleaf)
-        if leaf == 1:
-            c |= 1 << 24  # the APIC's TSC deadline
-        return a, b, c, d
+        return cpuid(self.processor, self.clock, leaf, subleaf)
 
     # -- running
 
@@ -401,22 +383,6 @@ class OwnVcpu:
 def native_is_possible() -> bool:
     """Whether this host can run native code, and may (TANKEN_NATIVE)."""
     return gate.available() and platform.machine() == "x86_64" and platform.system() == "Linux"
-
-
-@cache
-def store() -> Any:
-    """What all native engines of this host process share."""
-    from tanken.engine.native.system import SystemStore
-    from tanken.isa.x86.native.system import SystemX86
-
-    return SystemStore(SystemX86())
-
-
-def native_engine(core: Core, processor: SystemProcessor) -> Any:
-    """The native engine on this processor."""
-    from tanken.engine.native.system import SystemNative
-
-    return SystemNative(core, processor, store().target, store())
 
 
 def vcpu(memory: Memory, clock: Clock) -> OwnVcpu:
