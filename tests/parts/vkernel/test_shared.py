@@ -49,3 +49,8 @@ def test_budgets_end_anywhere(programs: dict[str, Path], tmp_path: Path) -> None
     for budget in (300, 1001, 5003, 9999):
         ends = {run(programs["code"], tmp_path, engine, "--budget", str(budget)) for engine in ENGINES}
         assert len(ends) == 1 and ends.pop()[1] == 124
+
+
+def test_verify_stops_before_processes_share_memory(programs: dict[str, Path], tmp_path: Path) -> None:
+    """The second engine has a copy, which the other process does not change: it would wait for ever."""
+    assert run(programs["pair"], tmp_path, ENGINES[0], "--verify")[1] == 1

@@ -36,6 +36,8 @@ def _fork(process: Process, shares: bool) -> int:
         process.trace.out.flush()
     if shares:
         return _vfork(process)
+    if hasattr(process.memory, "twin") and any(mapping.shared is not None and mapping.prot & WRITE for mapping in process.memory.mappings()):
+        raise UnsupportedError("a fork with shared memory, of which the second engine has a copy", wanted="a program whose processes share none", hint="run it without --verify")
     child = os.fork()
     if not child:
         process.on_replace = None
