@@ -9,6 +9,7 @@ import ctypes
 import os
 import struct
 import weakref
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable
 from functools import cached_property
@@ -32,7 +33,7 @@ WATCH_SPACE = 1 << 16
 _all: weakref.WeakSet[Translated] = weakref.WeakSet()
 
 
-class Translated(Machinery):
+class Translated(Machinery, ABC):
     """What was translated of the code in `memory`, and `hot`, its regions."""
 
     hot: Hot
@@ -62,9 +63,9 @@ class Translated(Machinery):
 
         return Maker(self.target, self.tab, self.blob[: BLOB - HOOK_BLOB], self.block, self._enter_key)
 
+    @abstractmethod
     def needed(self) -> Any:
-        """Make what the translator asked for, which the engine does."""
-        raise NotImplementedError
+        """Make what the translator asked for."""
 
     def hold_lock(self, held: bool) -> None:
         """Whether native code calls Python, for which it needs the interpreter's lock."""
